@@ -1,0 +1,7 @@
+"""How values are distributed: edges, mergeable histograms and the kernel that fills them. Pure."""
+
+from sidecar.sketch.edges import Edges, latency_edges
+from sidecar.sketch.histogram import Histogram, Quantile
+from sidecar.sketch.kernels import ROW_WIDTH, record_rows
+
+__all__ = ["ROW_WIDTH", "Edges", "Histogram", "Quantile", "latency_edges", "record_rows"]
