@@ -9,39 +9,43 @@ import mmap
 import os
 from typing import Self
 
-import numpy as np
-
 from sidecar.board.jit import Kernels, warm
-from sidecar.board.layout import PAGE_BYTES, WORD_BYTES, BoardLayout
+from sidecar.board.layout import BoardLayout
 from sidecar.board.memory import allocate_shared
 from sidecar.board.reading import Snapshot, read_slices
 from sidecar.board.recorder import Recorder
 from sidecar.errors import LocalError
 
-_MAGIC = b"SIDECAR\x01"
-
 
 class Board:
-    """Shared memory of a known layout, and the kernels that write it."""
+    """Shared memory of a known layout, and the kernels that write it.
+
+    Raises LocalError when the memory carries the header of another layout.
+    """
 
     def __init__(self, layout: BoardLayout, memory: mmap.mmap, kernels: Kernels) -> None:
-        """Take memory that carries this layout's header. Raises LocalError when it carries another."""
-        if memory[: len(_header(layout))] != _header(layout):
-            raise LocalError("the board in memory has another layout", code="board_layout")
+        if memory[: len(layout.header)] != layout.header:
+            raise LocalError("the memory holds a board of another layout", code="board_layout")
         self.layout = layout
         self.kernels = kernels
         self._words = memoryview(memory).cast("q")
 
     @classmethod
     def allocate(cls, layout: BoardLayout, kernels: Kernels | None = None) -> Self:
-        """A new board, shared with every process forked from now on. Raises LocalError (no memory)."""
+        """A new board, shared with every process forked from now on.
+
+        Without `kernels` they are warmed here. Raises LocalError when there is not enough memory.
+        """
         memory = allocate_shared("sidecar-board", layout.total_bytes)
-        header = _header(layout)
-        memory[: len(header)] = header
+        memory[: len(layout.header)] = layout.header
         return cls(layout, memory, kernels or warm(os.environ))
 
     def recorder(self, worker_index: int) -> Recorder:
-        """The pen of a worker. One at a time per worker; who restarts it goes on where it ended."""
+        """The pen of a worker, taken up by the worker's own process when it starts.
+
+        Who takes it up after another goes on counting where that one ended, from gauges at zero.
+        Raises IndexError when the board has no such worker.
+        """
         return Recorder(self.layout, self._slice(worker_index), self.kernels.record_rows)
 
     def snapshot(self) -> Snapshot:
@@ -51,10 +55,3 @@ class Board:
     def _slice(self, worker: int) -> memoryview:
         start = self.layout.slice_at(worker)
         return self._words[start : start + self.layout.slice_words]
-
-
-def _header(layout: BoardLayout) -> bytes:
-    return _MAGIC + layout.content_hash + np.int64(layout.generation).tobytes()
-
-
-assert len(_MAGIC) == WORD_BYTES < PAGE_BYTES

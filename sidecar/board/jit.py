@@ -5,13 +5,13 @@ Where the cache is: `NUMBA_CACHE_DIR` if set (a container image builds it in and
 
 - a cache that can only be read is used (a read-only root file system);
 - a cache that is absent, unwritable or damaged costs the compilation, never the start;
-- code cached on one machine is found on another: it is compiled for the `generic` CPU of the
-  architecture unless `NUMBA_CPU_NAME` says otherwise (the kernels are scalar; a newer instruction
-  set gains them nothing), and belongs to the *content* of its source file, not to its mtime, which
-  image builders truncate.
+- code compiled on one machine is good on another: it is made for the `generic` CPU of the
+  architecture unless `NUMBA_CPU_NAME` names one (the kernels are scalar; newer instructions gain
+  them nothing), and belongs to the *content* of its source file, not to an mtime that image
+  builders truncate.
 
-After `warm` the kernels accept exactly the signature they were compiled for: a call with another
-one is an error and not a silent pause of a second in the request path.
+After `warm` a kernel accepts exactly the signature it was compiled for: a call with another one is
+an error, and not a silent pause of a second on the request path.
 
 Must not know: boards, workers, what is counted.
 """
@@ -22,8 +22,10 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from time import perf_counter
+from types import ModuleType
 from typing import Any, Self
 
 import numpy as np
@@ -39,59 +41,52 @@ _PORTABLE_CPU = "generic"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WarmReport:
-    """What `warm` did: how long it took, and where the compiled code came from and went.
+    """What `warm` did, and how long it took.
 
-    `cache_error` says why the cache could not be used or filled; it is not a failure.
+    Each kernel is either `loaded` from the cache or `compiled`; under `NUMBA_DISABLE_JIT` it is
+    neither, and interpreted. `cache_error` says why the cache could not be read or filled, which
+    is worth a line in the log and no reason to stop.
     """
 
     elapsed_s: float
     loaded: tuple[str, ...]
     compiled: tuple[str, ...]
-    cache_dir: str | None
     cpu: str
-    cache_error: str | None = None
+    cache_dir: str | None
+    cache_error: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kernels:
-    """The kernels, ready to call, and how they became so."""
+    """The kernels, ready to be called, and how they became so."""
 
     record_rows: RecordRows
     report: WarmReport
 
 
-class KernelCacheLocator:
-    """Tells Numba where a kernel's compiled code is kept: the interface of its cache locators.
+def warm(environ: Mapping[str, str]) -> Kernels:
+    """Load or compile every kernel for the types it is called with; once, before the fork.
 
-    Numba's own insist on a writable directory, and older ones on an unchanged mtime of the source.
+    Numba is imported here and not above, so that commands which count nothing start without it.
     """
-
-    def __init__(self, directory: Path, source: Path) -> None:
-        self._directory = directory
-        self._source_hash = hashlib.sha256(source.read_bytes()).hexdigest()
-
-    @classmethod
-    def from_function(cls, _function: Callable[..., Any], source: str) -> Self:
-        """The locator of a function in the file `source`, under Numba's configured directory."""
-        import numba  # noqa: PLC0415 -- as in `warm`
-
-        return cls(Path(numba.config.CACHE_DIR), Path(source))
-
-    def get_cache_path(self) -> str:
-        """The directory of the compiled code; it need not exist, or be writable."""
-        return str(self._directory)
-
-    def ensure_cache_path(self) -> None:
-        """Called before something is saved; raises OSError when it cannot be."""
-        self._directory.mkdir(parents=True, exist_ok=True)
-
-    def get_source_stamp(self) -> str:
-        """What must be unchanged for cached code to be fresh."""
-        return self._source_hash
-
-    def get_disambiguator(self) -> str:
-        """Part of the file name: two versions installed side by side do not overwrite each other."""
-        return self._source_hash[:12]
+    started_s = perf_counter()
+    numba = import_module("numba")
+    cpu = environ.get("NUMBA_CPU_NAME") or _PORTABLE_CPU
+    directory = cache_directory(environ)
+    with _configured(numba, cpu, directory):
+        kernel = _prepare(numba, record_rows, _record_rows_types(numba), directory)
+    name = (record_rows.__name__,)
+    return Kernels(
+        record_rows=kernel.function,
+        report=WarmReport(
+            elapsed_s=perf_counter() - started_s,
+            loaded=name if kernel.origin == "loaded" else (),
+            compiled=name if kernel.origin == "compiled" else (),
+            cpu=cpu,
+            cache_dir=str(directory) if directory else None,
+            cache_error=kernel.cache_error,
+        ),
+    )
 
 
 def cache_directory(environ: Mapping[str, str]) -> Path | None:
@@ -105,79 +100,90 @@ def cache_directory(environ: Mapping[str, str]) -> Path | None:
     return None
 
 
-def warm(environ: Mapping[str, str]) -> Kernels:
-    """Load or compile every kernel with the types it is called with. Once per process tree, before fork.
+class KernelCacheLocator:
+    """Tells Numba where a kernel's compiled code is, by the interface of its own cache locators.
 
-    Numba is imported here, so that commands which count nothing start without it (0.3 s).
+    Those insist on a directory that can be written; this one reads what it finds.
     """
-    started_s = perf_counter()
-    import numba  # noqa: PLC0415
 
-    cpu = environ.get("NUMBA_CPU_NAME") or _PORTABLE_CPU
-    directory = cache_directory(environ)
-    error: str | None = (
-        "no cache directory: neither NUMBA_CACHE_DIR, XDG_CACHE_HOME nor HOME is set"
-    )
-    with _configured(numba.config, cpu, directory):
-        dispatcher = numba.njit(record_rows)
-        loaded = False
-        if not numba.config.DISABLE_JIT:
-            if directory is not None:
-                dispatcher, loaded, error = _compile_cached(dispatcher, _record_rows_types(numba))
-            if not dispatcher.signatures:
-                dispatcher.compile(_record_rows_types(numba))
-            dispatcher.disable_compile()
-    name = record_rows.__name__
-    return Kernels(
-        record_rows=dispatcher,
-        report=WarmReport(
-            elapsed_s=perf_counter() - started_s,
-            loaded=(name,) if loaded else (),
-            compiled=() if loaded else (name,),
-            cache_dir=str(directory) if directory else None,
-            cpu=cpu,
-            cache_error=error,
-        ),
-    )
+    def __init__(self, directory: Path, source: Path) -> None:
+        self._directory = directory
+        self._source_hash = hashlib.sha256(source.read_bytes()).hexdigest()
+
+    @classmethod
+    def from_function(cls, _function: Callable[..., Any], source: str) -> Self:
+        """The locator of a function in the file `source`."""
+        return cls(Path(import_module("numba").config.CACHE_DIR), Path(source))
+
+    def get_cache_path(self) -> str:
+        """The directory of the compiled code; it need not exist yet, or be writable."""
+        return str(self._directory)
+
+    def ensure_cache_path(self) -> None:
+        """Called before something is saved; raises OSError when nothing can be."""
+        self._directory.mkdir(parents=True, exist_ok=True)
+
+    def get_source_stamp(self) -> str:
+        """What must be unchanged for cached code to be fresh."""
+        return self._source_hash
+
+    def get_disambiguator(self) -> str:
+        """Part of the file name: two installed versions do not overwrite each other's code."""
+        return self._source_hash[:12]
 
 
-def _record_rows_types(numba: Any) -> Any:
-    """The types of `record_rows` as `Recorder` calls it."""
+@dataclass(frozen=True, slots=True)
+class _Kernel:
+    function: Any
+    origin: str  # "loaded", "compiled" or "interpreted"
+    cache_error: str | None
+
+
+def _prepare(
+    numba: ModuleType, function: Callable[..., Any], types: object, directory: Path | None
+) -> _Kernel:
+    if numba.config.DISABLE_JIT:
+        return _Kernel(function, "interpreted", None)
+    dispatcher = numba.njit(function)
+    cache_error: str | None = None
+    if directory is None:
+        cache_error = "no place for it: NUMBA_CACHE_DIR, XDG_CACHE_HOME and HOME are not set"
+    else:
+        try:
+            dispatcher.enable_caching()
+            dispatcher.compile(types)
+        except Exception as error:  # noqa: BLE001 -- whatever reading a damaged file may raise
+            cache_error = f"{type(error).__name__}: {error}"
+    loaded = any(dispatcher.stats.cache_hits.values())
+    if not dispatcher.signatures:  # the cache failed before there was code; else only saving did
+        dispatcher = numba.njit(function)
+        dispatcher.compile(types)
+    dispatcher.disable_compile()
+    return _Kernel(dispatcher, "loaded" if loaded else "compiled", cache_error)
+
+
+def _record_rows_types(numba: ModuleType) -> object:
+    """The signature of `record_rows` as `Recorder` calls it; the edges are read-only."""
     matrix, cube = numba.int64[:, ::1], numba.int64[:, :, ::1]
     edges = numba.types.Array(numba.float64, 1, "C", readonly=True)
     return numba.int64(matrix, matrix, cube, matrix, edges)
 
 
-def _compile_cached(dispatcher: Any, types: Any) -> tuple[Any, bool, str | None]:
-    """Compile through the cache: the dispatcher, whether it was loaded, and what was wrong if anything."""
-    error: str | None = None
-    try:
-        dispatcher.enable_caching()
-        dispatcher.compile(types)
-    except Exception as broken:  # noqa: BLE001 -- whatever a damaged or unwritable cache raises
-        # Compiled but not saved: keep it. Not even compiled: the caller does, with a fresh dispatcher.
-        error = f"{type(broken).__name__}: {broken}"
-        if not dispatcher.signatures:
-            import numba  # noqa: PLC0415
-
-            dispatcher = numba.njit(dispatcher.py_func)
-    return dispatcher, bool(sum(dispatcher.stats.cache_hits.values())), error
-
-
 @contextmanager
-def _configured(config: Any, cpu: str, directory: Path | None) -> Iterator[None]:
-    """Numba's settings for the time of compiling; it reads them when a function is first compiled."""
+def _configured(numba: ModuleType, cpu: str, directory: Path | None) -> Iterator[None]:
+    """Numba's settings while it compiles for us; afterwards they are as we found them."""
+    config = numba.config
     wanted = {
         "CPU_NAME": cpu,
         "CPU_FEATURES": "" if cpu == _PORTABLE_CPU else config.CPU_FEATURES,
         "CACHE_DIR": str(directory or ""),
         "CACHE_LOCATOR_CLASSES": f"{__name__}.{KernelCacheLocator.__name__}",
     }
-    before = {name: getattr(config, name) for name in wanted}
+    found = {name: getattr(config, name) for name in wanted}
     for name, value in wanted.items():
         setattr(config, name, value)
     try:
         yield
     finally:
-        for name, value in before.items():
+        for name, value in found.items():
             setattr(config, name, value)

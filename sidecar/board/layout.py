@@ -1,9 +1,9 @@
 """What stands where on the board.
 
-The board is one stretch of shared memory. Everything is a little-endian-on-this-machine int64, so
-that one aligned store changes a number and a reader never sees half of one:
+The board is one stretch of shared memory. Every number is an int64 of this machine's byte order at
+an address divisible by 8, so that one store changes it and a reader never sees half of it:
 
-    header        1 page        magic, layout hash (8 words), generation
+    header        1 page        magic (8 bytes), layout hash (32 bytes), generation (int64)
     worker 0      whole pages   one slice per worker, written by that worker alone
     worker 1
     ...
@@ -13,32 +13,40 @@ and each worker's slice:
     worker gauges   int64[worker_gauge]
     model gauges    int64[model_row, model_gauge]
     counters        int64[cell, cell_counter]
-    sums            int64[cell, latency_column]
+    sums            int64[cell, latency_column]            nanoseconds
     (to the next page)
-    latency         int64[cell, latency_column, bucket]       nanoseconds, `edges` of the layout
+    latency         int64[cell, latency_column, bucket]    over the layout's edges
 
-Slices begin on a page, so that no two workers share a cache line; the latency block does too, so that
-a cell nobody uses costs no resident memory (a used one costs 60 KB in each worker).
+A slice begins on a page, so that no two workers share a cache line; so does the latency block, so
+that a cell nobody uses costs no resident memory (a used one costs 60 KB in each worker using it).
 
-The layout's hash covers everything that gives a number its meaning (enumerations, counts, edges);
-who reads memory written under another hash is told so. The generation tells two boards of the same
-layout apart: the launcher raises it when it allocates anew.
+The hash covers everything that gives a number its meaning: enumerations, counts, edges. Who finds
+memory written under another hash is told so. The generation tells two boards of one layout apart;
+the launcher raises it when it allocates anew.
 
-Must not know: which route or model stands behind a cell; that is the routing update's to say.
+Must not know: which route or model stands behind a cell; the routing update says so.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
 
 from sidecar.model import ShadowOutcome, StatusClass
 from sidecar.sketch import Edges, latency_edges
 
+IntArray = npt.NDArray[np.int64]
+
 WORD_BYTES = 8
 PAGE_BYTES = 4096
+_MAGIC = b"SIDECAR\x01"
 
 LATENCY_COLUMNS = ("total", "upstream", "first_byte", "overhead")
 """The durations measured for each exchange, in the order of `Recorder.record`'s arguments."""
@@ -178,7 +186,7 @@ class BoardLayout:
     def slice_at(self, worker: int) -> int:
         """Where a worker's slice begins on the board."""
         if not 0 <= worker < self.workers:
-            raise ValueError(f"no worker {worker}: the board has {self.workers}")
+            raise IndexError(f"no worker {worker}: the board has {self.workers}")
         return PAGE_BYTES // WORD_BYTES + worker * self.slice_words
 
     @property
@@ -195,6 +203,48 @@ class BoardLayout:
             "edges": self.edges.content_hash,
         }
         return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).digest()
+
+    @property
+    def header(self) -> bytes:
+        """The bytes that the memory of such a board begins with."""
+        return _MAGIC + self.content_hash + self.generation.to_bytes(WORD_BYTES, sys.byteorder)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SliceView:
+    """One worker's slice as arrays over the same memory: reading copies nothing.
+
+    worker_gauges: int64[worker_gauge]
+    model_gauges:  int64[model_row, model_gauge]
+    counters:      int64[cell, cell_counter]
+    sums:          int64[cell, latency_column]
+    latency:       int64[cell, latency_column, bucket]
+    """
+
+    worker_gauges: IntArray
+    model_gauges: IntArray
+    counters: IntArray
+    sums: IntArray
+    latency: IntArray
+
+    @classmethod
+    def of(cls, layout: BoardLayout, words: memoryview) -> Self:
+        """The arrays of a slice (a memoryview of int64, `layout.slice_words` long)."""
+        block = np.frombuffer(words, dtype=np.int64)
+        columns, cells = len(LATENCY_COLUMNS), layout.cells
+        sums_end = layout.sums_at + cells * columns
+        latency_end = layout.latency_at + cells * columns * layout.edges.bucket_count
+        return cls(
+            worker_gauges=block[: layout.model_gauges_at],
+            model_gauges=block[layout.model_gauges_at : layout.counters_at].reshape(
+                layout.model_rows, len(ModelGauge)
+            ),
+            counters=block[layout.counters_at : layout.sums_at].reshape(cells, len(CellCounter)),
+            sums=block[layout.sums_at : sums_end].reshape(cells, columns),
+            latency=block[layout.latency_at : latency_end].reshape(
+                cells, columns, layout.edges.bucket_count
+            ),
+        )
 
 
 def _whole_pages(words: int) -> int:

@@ -2,13 +2,13 @@
 
 No locks are taken, so a snapshot is not one instant. What can be seen:
 
-- every number is whole (an aligned int64 is stored and loaded at once), and a counter never falls
-  between two snapshots, unless its cell was given to another key;
-- numbers that belong together may be one batch apart: the kernel writes an exchange's counter, then
-  its buckets, then its sum, so that a snapshot taken inside a batch shows up to 256 exchanges in the
-  one and not yet in the other. The next snapshot has them.
+- every number is whole, and a count never falls from one snapshot to the next, unless its cell was
+  given to another key in between;
+- numbers that belong together may be one batch apart: a snapshot taken while the kernel runs shows
+  up to 256 exchanges of a worker in a counter and not yet in a histogram, or the other way round.
+  The next snapshot has them in both.
 
-Only cells in use are read: reading a page that was never written would make it resident.
+Only cells in use are read: reading a page would make it resident.
 
 Must not know: names, Prometheus, windows.
 """
@@ -19,29 +19,28 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from sidecar.board.layout import (
     LATENCY_COLUMNS,
     BoardLayout,
     CellCounter,
+    IntArray,
     ModelGauge,
+    SliceView,
     WorkerGauge,
 )
 from sidecar.sketch import Edges, Histogram
 
-IntArray = npt.NDArray[np.int64]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """The numbers of the board at about one moment (arrays are read-only).
+    """The numbers of the board at about one moment; the arrays are read-only.
 
     workers:  int64[worker, worker_gauge]
     models:   int64[worker, model_row, model_gauge]
     counters: int64[cell, cell_counter]             summed over workers
     sums:     int64[cell, latency_column]           nanoseconds, summed over workers
-    latency:  cell -> int64[latency_column, bucket] summed over workers; absent: nothing measured
+    latency:  cell -> int64[latency_column, bucket] summed over workers; absent: nothing counted
     """
 
     edges: Edges
@@ -64,7 +63,7 @@ class Snapshot:
         return int(self.models[:, row, gauge].sum())
 
     def histogram(self, cell: int, column: str) -> Histogram:
-        """The distribution of one duration in a cell: nanoseconds over the board's edges."""
+        """The distribution of one duration in a cell, in nanoseconds."""
         at = LATENCY_COLUMNS.index(column)
         if cell not in self.latency:
             return Histogram.empty(self.edges)
@@ -75,24 +74,18 @@ class Snapshot:
 
 def read_slices(layout: BoardLayout, slices: Sequence[memoryview]) -> Snapshot:
     """A snapshot of the workers' slices (memoryviews of int64)."""
-    columns, buckets = len(LATENCY_COLUMNS), layout.edges.bucket_count
-    words = [np.frombuffer(part, dtype=np.int64) for part in slices]
-    heads = np.stack([part[: layout.sums_at + layout.cells * columns] for part in words])
-    workers = heads[:, : layout.model_gauges_at]
-    models = heads[:, layout.model_gauges_at : layout.counters_at]
-    counters = heads[:, layout.counters_at : layout.sums_at].reshape(len(words), layout.cells, -1)
+    views = [SliceView.of(layout, words) for words in slices]
+    counters = np.stack([view.counters for view in views])
     latency: dict[int, IntArray] = {}
-    for worker, cell in np.argwhere(counters.any(axis=2)):
-        start = layout.latency_at + int(cell) * columns * buckets
-        part = words[worker][start : start + columns * buckets].reshape(columns, buckets)
-        known = latency.get(int(cell))
-        latency[int(cell)] = part.copy() if known is None else known + part
+    for worker, cell in np.argwhere(counters.any(axis=2)).tolist():
+        counted = views[worker].latency[cell].copy()
+        latency[cell] = latency[cell] + counted if cell in latency else counted
     return Snapshot(
         edges=layout.edges,
-        workers=_frozen(workers.copy()),
-        models=_frozen(models.reshape(len(words), layout.model_rows, len(ModelGauge)).copy()),
+        workers=_frozen(np.stack([view.worker_gauges for view in views])),
+        models=_frozen(np.stack([view.model_gauges for view in views])),
         counters=_frozen(counters.sum(axis=0)),
-        sums=_frozen(heads[:, layout.sums_at :].sum(axis=0).reshape(layout.cells, columns)),
+        sums=_frozen(np.stack([view.sums for view in views]).sum(axis=0)),
         latency={cell: _frozen(counts) for cell, counts in latency.items()},
     )
 

@@ -1,10 +1,10 @@
 """Counts over edges, and the sum of what was counted: values that add and subtract.
 
-A histogram is the whole truth about a column between two moments: the sum of two is what both saw
-(workers, models), the difference of a later and an earlier one is what happened between them (a
-window). Quantiles come with the cell they stand in, because the counts know no more than that.
+A histogram is all that is known of a column between two moments. The sum of two is what both saw
+(workers, models); the difference of a later and an earlier one is what came between them (a
+window). A quantile comes with the cell it stands in, because the counts know no more than that.
 
-Must not know: memory layouts, clocks, Prometheus.
+Must not know: memory, clocks, Prometheus.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from sidecar.sketch.edges import Edges
 
 @dataclass(frozen=True, slots=True)
 class Quantile:
-    """A quantile: the cell `[lower, upper)` that holds it, and an estimate inside the cell."""
+    """The cell `[lower, upper)` that holds the quantile, and an estimate inside it."""
 
     lower: float
     upper: float
@@ -29,9 +29,10 @@ class Quantile:
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Histogram:
-    """`counts: int64[edges + 1]` (read-only) over `edges`, and the exact `total` of the values.
+    """`counts: int64[edges + 1]` (read-only) over `edges`, and the `total` of the values.
 
-    Raises ValueError when counts and edges do not fit, or a count is negative.
+    Totals of integers are exact, and so `merge` is associative and commutative. Raises ValueError
+    when counts and edges do not fit, or a count is negative.
     """
 
     edges: Edges
@@ -43,13 +44,13 @@ class Histogram:
         if counts.shape != (self.edges.bucket_count,):
             raise ValueError(f"{counts.shape} counts for {self.edges.bucket_count} buckets")
         if (counts < 0).any():
-            raise ValueError("counts are never negative")
+            raise ValueError("a count is negative")
         counts.flags.writeable = False
         object.__setattr__(self, "counts", counts)
 
     @classmethod
     def empty(cls, edges: Edges) -> Self:
-        """Nothing counted yet: the neutral element of `merge`."""
+        """Nothing counted yet: `merge` with it changes nothing."""
         return cls(edges=edges, counts=np.zeros(edges.bucket_count, dtype=np.int64))
 
     @property
@@ -59,58 +60,55 @@ class Histogram:
 
     @property
     def mean(self) -> float | None:
-        """The exact mean, or None when nothing was counted."""
-        return self.total / self.count if self.count else None
+        """The mean of the values themselves, not of their cells; None when there are none."""
+        count = self.count
+        return self.total / count if count else None
 
-    def merge(self, other: Histogram) -> Histogram:
+    def merge(self, other: Self) -> Self:
         """What both counted. Raises ValueError unless the edges are equal."""
         self._require_same_edges(other)
-        return Histogram(
+        return type(self)(
             edges=self.edges, counts=self.counts + other.counts, total=self.total + other.total
         )
 
-    def since(self, earlier: Histogram) -> Histogram:
-        """What was counted between `earlier` and now: the difference of two snapshots.
+    def since(self, earlier: Self) -> Self:
+        """What was counted after `earlier`, a snapshot of the same histogram.
 
-        Raises ValueError unless the edges are equal and no count has fallen.
+        Raises ValueError when the edges differ or a count is now lower: it was not the same.
         """
         self._require_same_edges(earlier)
-        return Histogram(
+        return type(self)(
             edges=self.edges, counts=self.counts - earlier.counts, total=self.total - earlier.total
         )
 
     def count_below(self, bound: float) -> int:
-        """How many values are below `bound`: exact at an edge, else at the next edge at or below it.
-
-        From the last edge on the answer is everything below the last edge: how far the overflow
-        reaches is not known. An infinite bound counts everything.
-        """
+        """How many values are below `bound`: exact at an edge, else as of the edge before it."""
         if bound == np.inf:
-            return self.count
-        edges_at_or_below = self.edges.bucket_of(bound)
-        return int(self.counts[:edges_at_or_below].sum())
+            return self.count  # the overflow is below infinity, and below no other bound for sure
+        return int(self.counts[: self.edges.bucket_of(bound)].sum())
 
     def quantile(self, q: float) -> Quantile | None:
-        """The value of rank `ceil(q * n)` (the smallest for q = 0), or None when nothing was counted.
+        """The value of rank `ceil(q * count)`, at least 1 (inverse of the empirical CDF).
 
-        The cell is exact: that order statistic lies in `[lower, upper)`. The estimate is linear by rank
-        inside the cell; in the outermost buckets it is the one finite edge. Cost: one cumulative sum.
+        That value lies in the cell for certain. The estimate places the values of a cell at even
+        distances in it; in the outermost buckets it is their finite edge. None when nothing was
+        counted. Raises ValueError unless 0 <= q <= 1.
         """
         if not 0 <= q <= 1:
             raise ValueError(f"a quantile is between 0 and 1, not {q}")
-        if not self.count:
+        ranks = np.cumsum(self.counts)
+        count = int(ranks[-1])
+        if not count:
             return None
-        cumulative = np.cumsum(self.counts)
-        rank = max(int(np.ceil(q * float(cumulative[-1]))), 1)
-        bucket = int(np.searchsorted(cumulative, rank, side="left"))
+        rank = max(int(np.ceil(q * count)), 1)
+        bucket = int(np.searchsorted(ranks, rank, side="left"))
         lower, upper = self.edges.bounds(bucket)
-        if lower == -np.inf:
-            return Quantile(lower=lower, upper=upper, estimate=upper)
-        if upper == np.inf:
-            return Quantile(lower=lower, upper=upper, estimate=lower)
+        if np.isinf(lower) or np.isinf(upper):
+            return Quantile(lower, upper, estimate=upper if np.isinf(lower) else lower)
         in_cell = int(self.counts[bucket])
-        position = (rank - (int(cumulative[bucket]) - in_cell) - 0.5) / in_cell
-        return Quantile(lower=lower, upper=upper, estimate=lower + position * (upper - lower))
+        before = int(ranks[bucket]) - in_cell
+        position = (rank - before - 0.5) / in_cell
+        return Quantile(lower, upper, estimate=lower + position * (upper - lower))
 
     def __eq__(self, other: object) -> bool:
         return (
@@ -123,6 +121,6 @@ class Histogram:
     def __hash__(self) -> int:
         return hash((self.edges, self.total, self.counts.tobytes()))
 
-    def _require_same_edges(self, other: Histogram) -> None:
+    def _require_same_edges(self, other: Self) -> None:
         if self.edges != other.edges:
             raise ValueError("histograms over different edges neither add nor subtract")
