@@ -1,0 +1,8 @@
+"""The demo world: real rows, three trained models behind the sidecar, and a live view of it all.
+
+Needs the extra `demo` (scikit-learn). Only the command line imports this package.
+"""
+
+from sidecar.demo.command import register
+
+__all__ = ["register"]

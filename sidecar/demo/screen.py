@@ -1,0 +1,158 @@
+"""The demo's picture in the terminal: one frame from one view. Pure: values in, text out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from sidecar.demo.readings import Latency, ModelReading, Readings
+from sidecar.demo.world import CANARY_PERCENT, Addresses
+
+CONFIGURED_PERCENT = {"primary": 100 - CANARY_PERCENT, "canary": CANARY_PERCENT}
+_ROLE_STYLE = {"primary": "green", "canary": "yellow"}
+_BAR = 20
+_NOTHING = "-"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """All that one frame shows."""
+
+    addresses: Addresses
+    elapsed_s: float
+    requests_per_s: float
+    client_failures: int
+    readings: Readings
+
+
+def frame(view: View) -> RenderableType:
+    """Return the frame for a terminal."""
+    return Panel(
+        Group(
+            _headline(view), "", _models(view.readings), "", _mirrors(view.readings), _footer(view)
+        ),
+        title="[bold]model sidecar[/]",
+        title_align="left",
+        border_style="cyan",
+        padding=(1, 2),
+        expand=False,
+    )
+
+
+def line(view: View) -> str:
+    """Return the frame as one line, for a log or a pipe."""
+    shares = ", ".join(
+        f"{reading.model} {_percent(view.readings.share_percent(reading))}"
+        f" p50 {_ms(reading.total, 0.5)} p99 {_ms(reading.total, 0.99)} ms"
+        f" (+{_us(reading.overhead, 0.5)} us)"
+        for reading in view.readings.models
+    )
+    return (
+        f"{view.elapsed_s:4.0f} s  {view.readings.requests} requests, {view.requests_per_s:.0f}/s, "
+        f"{_failures(view)} failed; {shares or 'no answer yet'}"
+    )
+
+
+def _headline(view: View) -> RenderableType:
+    failures = _failures(view)
+    text = Text()
+    text.append(f"{view.readings.requests:,}", style="bold")
+    text.append(f" requests in {view.elapsed_s:.0f} s   ")
+    text.append(f"{view.requests_per_s:.0f}", style="bold")
+    text.append(" per second   ")
+    text.append(f"{failures:,} failed", style="bold red" if failures else "dim")
+    return text
+
+
+def _models(readings: Readings) -> RenderableType:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("model")
+    table.add_column("role")
+    table.add_column("share of requests")
+    table.add_column("seen", justify="right")
+    table.add_column("set", justify="right")
+    table.add_column("n", justify="right")
+    for heading in ("p50 ms", "p95 ms", "p99 ms", "sidecar p50 us", "p99 us"):
+        table.add_column(heading, justify="right")
+    for reading in readings.models:
+        style = _ROLE_STYLE.get(reading.role, "")
+        table.add_row(
+            Text(reading.model, style=f"bold {style}"),
+            reading.role,
+            Text(_bar(readings.share_percent(reading)), style=style),
+            _percent(readings.share_percent(reading)),
+            _percent(CONFIGURED_PERCENT.get(reading.role)),
+            f"{reading.requests:,}",
+            *(_ms(reading.total, q) for q in (0.5, 0.95, 0.99)),
+            *(_us(reading.overhead, q) for q in (0.5, 0.99)),
+        )
+    return table
+
+
+def _mirrors(readings: Readings) -> RenderableType:
+    text = Text()
+    for model, outcomes in readings.mirrors.items():
+        text.append(model, style="bold magenta")
+        text.append("  shadow  ")
+        happened = [
+            f"{count:,} {outcome.replace('_', ' ')}" for outcome, count in outcomes.items() if count
+        ]
+        text.append(" · ".join(happened) or "nothing mirrored yet")
+        text.append("\n")
+    return text
+
+
+def _footer(view: View) -> RenderableType:
+    return Text(
+        f"latency since the start, from {view.addresses.admin}/metrics\n"
+        f"configuration {view.addresses.configuration}\n"
+        "Ctrl-C ends everything",
+        style="dim",
+    )
+
+
+def _failures(view: View) -> int:
+    return max(view.client_failures, sum(reading.failed for reading in view.readings.models))
+
+
+def _bar(share_percent: float | None) -> str:
+    filled = round(_BAR * (share_percent or 0) / 100)
+    return "█" * filled + "░" * (_BAR - filled)
+
+
+def _percent(value: float | None) -> str:
+    return _NOTHING if value is None else f"{value:.1f} %"
+
+
+def _ms(latency: Latency, q: float) -> str:
+    seconds = latency.quantile_s(q)
+    return _NOTHING if seconds is None else f"{seconds * 1e3:.2f}"
+
+
+def _us(latency: Latency, q: float) -> str:
+    seconds = latency.quantile_s(q)
+    return _NOTHING if seconds is None else f"{seconds * 1e6:.0f}"
+
+
+def summary_of(reading: ModelReading, readings: Readings) -> dict[str, object]:
+    """Return one model's figures for the JSON summary; None where nothing was observed."""
+    return {
+        "role": reading.role,
+        "requests": reading.requests,
+        "failed": reading.failed,
+        "configured_percent": CONFIGURED_PERCENT.get(reading.role),
+        "observed_percent": readings.share_percent(reading),
+        "duration_seconds": _quantiles(reading.total),
+        "overhead_seconds": _quantiles(reading.overhead),
+    }
+
+
+def _quantiles(latency: Latency) -> dict[str, float | int | None]:
+    quantiles: dict[str, float | int | None] = {
+        f"p{q:g}": latency.quantile_s(q / 100) for q in (50, 95, 99)
+    }
+    return quantiles | {"n": latency.n}
