@@ -15,7 +15,7 @@ renewed when a rollout begins, so that not the same users go first each time.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from hashlib import blake2b
 from itertools import chain
 from typing import Final, Self
@@ -60,14 +60,12 @@ class Split(Struct, frozen=True):
             raise ValueError(f"a salt has at most {SALT_BYTES_MAX} bytes")
 
     @classmethod
-    def fresh(cls, models: Sequence[str], percents: Mapping[str, float], salt: str) -> Self:
-        """A split without history. `models[0]` is the primary; a canary without percentage gets 0.
+    def fresh(cls, primary: str, percents: Mapping[str, float], salt: str) -> Self:
+        """A split without history: the primary, and canaries with their percentages, in order.
 
         Raises ConfigError as `reweigh` does.
         """
-        primary, *canaries = models
-        wanted = dict.fromkeys(canaries, 0.0) | dict(percents)
-        return cls(models=(primary,), slots=bytes(SLOTS), salt=salt).reweigh(wanted, salt)
+        return cls(models=(primary,), slots=bytes(SLOTS), salt=salt).reweigh(percents, salt)
 
     @property
     def primary(self) -> str:
@@ -93,8 +91,8 @@ class Split(Struct, frozen=True):
         adopted only if a rollout begins here: no canary held a slot, and now one does.
 
         Raises ConfigError for a percentage out of range, a sum over 100, the primary among the
-        canaries, or a raise that the primary cannot serve: with the slots that other canaries give
-        back in the same change, users would move between canaries.
+        canaries, or a raise that the primary cannot serve (code `needs_two_steps`): with the slots
+        that other canaries give back in the same change, users would move between canaries.
         """
         wanted = _slots_wanted(self.primary, percents)
         models = (self.primary, *percents)
@@ -115,6 +113,7 @@ class Split(Struct, frozen=True):
                     f"{missing / SLOTS_PER_PERCENT:g} % this raise needs; lower the other canaries "
                     "first and raise this one in a second change",
                     path=f"$.{model}",
+                    code="needs_two_steps",
                 )
             for slot in taken:
                 slots[slot] = index_of[model]
