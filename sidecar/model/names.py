@@ -1,0 +1,45 @@
+"""Closed sets that appear in metrics, records and the API. Their values are stable once released."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """What a model is to a request."""
+
+    PRIMARY = "primary"
+    CANARY = "canary"
+    SHADOW = "shadow"
+
+
+class StatusClass(StrEnum):
+    """How an exchange with a model ended: the class of its status, or why there was none.
+
+    `ERROR` is a failure of the model (no usable answer); `FALLBACK` marks a request that was assigned
+    to a canary which could not be reached and was answered by the primary, so that a verdict on the
+    canary is not flattered; `ABORTED` is a client that left before the answer was complete.
+    """
+
+    INFORMATIONAL = "1xx"
+    SUCCESS = "2xx"
+    REDIRECTION = "3xx"
+    CLIENT_ERROR = "4xx"
+    SERVER_ERROR = "5xx"
+    ERROR = "error"
+    FALLBACK = "fallback"
+    ABORTED = "aborted"
+
+
+class ShadowOutcome(StrEnum):
+    """What became of one mirrored request; everything but `ANSWERED` is a mirror that was lost."""
+
+    ANSWERED = "answered"
+    SKIPPED_BUSY = "skipped_busy"  # the shadow's concurrency cap was reached
+    SKIPPED_TOO_LARGE = "skipped_too_large"  # the body is over the shadow's size cap
+    SKIPPED_INCOMPLETE = "skipped_incomplete"  # the client's body never became complete
+    SKIPPED_DRAINING = "skipped_draining"  # the worker is stopping
+    CONNECT_FAILED = "connect_failed"
+    RESET = "reset"  # the connection ended before the answer was complete
+    TIMEOUT = "timeout"
+    BROKEN = "broken"  # the answer was not HTTP

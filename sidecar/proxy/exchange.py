@@ -1,0 +1,362 @@
+"""One request and its answer: reach a model, carry bytes both ways, survive what may be survived, count it.
+
+The rules that must never break:
+- A request goes out again only when no byte of it reached a model, or when it is idempotent and its
+  connection ended before any byte of an answer (RFC 9110 9.2.2); never after an answer has begun.
+- A canary that cannot be reached is answered for by the primary, and counted as the canary's `fallback`.
+- An answer that breaks off is broken off towards the client too: it never ends cleanly.
+- Every exchange is counted exactly once, in the cell of the model it was assigned to.
+"""
+
+from __future__ import annotations
+
+from time import perf_counter_ns
+from typing import TYPE_CHECKING
+
+from sidecar.board import CellCounter
+from sidecar.errors import LocalError, SidecarError, UpstreamError
+from sidecar.proxy.chunked import encode_chunks, encode_end
+from sidecar.proxy.forwarding import (
+    client_head,
+    interim_head,
+    switching_head,
+    upstream_head,
+)
+from sidecar.proxy.head import RequestHead, ResponseHead
+from sidecar.proxy.pool import Pool
+from sidecar.proxy.tunnel import join
+from sidecar.proxy.upstream import UpstreamConnection
+from sidecar.routing import Decision, Target
+
+if TYPE_CHECKING:
+    from sidecar.proxy.client import ClientConnection
+    from sidecar.proxy.plane import Installed
+
+_KEEP_ALIVE = b"Connection: keep-alive\r\n"
+_CLOSE = b"Connection: close\r\n"
+
+
+class Exchange:
+    """Between one client connection and whichever upstream connection serves it now."""
+
+    __slots__ = (
+        "_attempts_left",
+        "_begun",
+        "_chunked_answer",
+        "_client",
+        "_connection",
+        "_decision",
+        "_first_ns",
+        "_head",
+        "_head_bytes",
+        "_installed",
+        "_keep_bytes",
+        "_pool",
+        "_retrying",
+        "_sent_ns",
+        "_started_ns",
+        "_status",
+        "_target",
+        "_upstream_ns",
+        "_wire",
+        "_wire_bytes",
+        "close",
+        "complete",
+        "request_id",
+    )
+
+    def __init__(
+        self,
+        client: ClientConnection,
+        head: RequestHead,
+        decision: Decision,
+        installed: Installed,
+        *,
+        request_id: bytes,
+        started_ns: int,
+    ) -> None:
+        self._client = client
+        self._head = head
+        self._decision = decision
+        self._installed = installed
+        self._target: Target = decision.target
+        self._pool: Pool = installed.pools[decision.target.model]
+        self._connection: UpstreamConnection | None = None
+        self._attempts_left = self._pool.settings.retry.attempts
+        self._retrying = False
+        self._begun = False
+        self._chunked_answer = False
+        self._status = 0
+        self._started_ns = started_ns
+        self._sent_ns = 0
+        self._first_ns = 0
+        self._upstream_ns = 0
+        self._head_bytes = 0
+        self._keep_bytes = 0
+        self._wire: list[bytes] | None = (
+            None  # what was or will be sent, while it may be needed again
+        )
+        self._wire_bytes = 0
+        self.complete = False  # the client's request has arrived whole
+        self.close = head.close  # the client's connection ends with this answer
+        self.request_id = request_id
+
+    @property
+    def head_request(self) -> bool:
+        """The answer has no body (RFC 9110 9.3.2)."""
+        return self._head.method == b"HEAD"
+
+    # -- the request -----------------------------------------------------------------------------
+
+    def start(self, body: bytes, *, complete: bool) -> None:
+        """Send the head and what there is of the body, framed as it goes to the model."""
+        client = self._client
+        head = upstream_head(
+            self._head,
+            client.hop,
+            request_id=self.request_id,
+            default_host=self._pool.authority,
+            random_bits=client.plane.random_bits,
+        )
+        self._head_bytes = len(head)
+        self._wire = [head + body] if body else [head]
+        self.complete = complete
+        shadows = self._decision.shadows
+        if not complete:
+            self._plan_keeping()
+        self._pool.acquire(self)
+        if complete and shadows:
+            self._mirror()
+
+    def _plan_keeping(self) -> None:
+        """How much of a streamed body is kept, for a retry or for shadows."""
+        keep = self._pool.settings.retry.body_bytes if self._head.idempotent else 0
+        for shadow in self._decision.shadows:
+            keep = max(
+                keep, self._installed.mirrors[self._decision.route.name][shadow.index].max_body
+            )
+        self._keep_bytes = keep
+        self._wire_bytes = 0 if self._wire is None else sum(map(len, self._wire)) - self._head_bytes
+
+    def body(self, pieces: list[bytes], *, complete: bool, trailers: list[bytes]) -> None:
+        """More of the client's body, decoded."""
+        if self._head.chunked:
+            data = encode_chunks(pieces)
+            if complete:
+                data += encode_end(trailers)
+        else:
+            data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        self.complete = complete
+        connection = self._connection
+        if self._wire is not None:
+            self._wire.append(data)
+            self._wire_bytes += len(data)
+            if connection is None:
+                if self._wire_bytes > self._client.buffer_bytes:
+                    self._client.hold(True)
+            elif self._wire_bytes > self._keep_bytes:
+                self._wire = None
+        if connection is not None:
+            connection.write(data, complete=complete)
+        if complete and self._decision.shadows:
+            self._mirror()
+
+    def _mirror(self) -> None:
+        """Give each sampled shadow its copy of the complete request."""
+        head = self._head
+        if head.upgrade is not None or head.method == b"CONNECT":
+            return
+        mirrors = self._installed.mirrors[self._decision.route.name]
+        wire = self._wire
+        data = None if wire is None else wire[0] if len(wire) == 1 else b"".join(wire)
+        for shadow in self._decision.shadows:
+            mirrors[shadow.index].offer(data, self._head_bytes, head)
+
+    # -- the upstream connection speaks (see `upstream.Call`) ------------------------------------
+
+    def connected(self, connection: UpstreamConnection) -> None:
+        self._connection = connection
+        wire = self._wire
+        assert wire is not None  # dropped only once it was sent, and then nothing is sent again
+        if len(wire) > 1:
+            wire = self._wire = [b"".join(wire)]
+            self._client.hold(False)
+        if not self.complete and self._wire_bytes > self._keep_bytes:
+            self._wire = None
+        self._sent_ns = perf_counter_ns()
+        connection.open(self, wire[0], method=self._head.method, complete=self.complete)
+
+    def answered(self, head: ResponseHead, body: bytes) -> None:
+        first = perf_counter_ns()
+        self._connection = None
+        client = self._client
+        data = client_head(
+            head,
+            self._pool.model_line,
+            self.request_id,
+            chunked=False,
+            connection=self._connection_field(),
+        )
+        client.write(data + body if body else data)
+        now = perf_counter_ns()
+        total = now - self._started_ns
+        upstream = first - self._sent_ns
+        if self._target is self._decision.target:
+            client.plane.recorder.record(
+                self._target.cell,
+                head.status // 100 - 1,
+                total,
+                upstream,
+                first - self._started_ns,
+                total - upstream,
+            )
+        else:
+            self._count(CellCounter.FALLBACK)
+        client.done(self)
+
+    def _connection_field(self) -> bytes:
+        """The Connection field of the answer; decides whether the client's connection ends with it."""
+        client = self._client
+        if self.close or client.plane.draining or not self.complete:
+            self.close = True
+            return _CLOSE
+        return b"" if self._head.minor else _KEEP_ALIVE
+
+    def interim(self, head: ResponseHead) -> None:
+        if self._head.minor:  # RFC 9110 15.2: HTTP/1.0 knows no interim answers
+            self._client.write(interim_head(head))
+
+    def begin(self, head: ResponseHead) -> None:
+        self._first_ns = self._upstream_ns = perf_counter_ns()
+        self._begun = True
+        self._status = head.status
+        if head.content_length < 0 and not head.bodiless:
+            if self._head.minor:
+                self._chunked_answer = True
+            else:
+                self.close = True  # RFC 9112 6.3: only its end can delimit it for HTTP/1.0
+        self._client.write(
+            client_head(
+                head,
+                self._pool.model_line,
+                self.request_id,
+                chunked=self._chunked_answer,
+                connection=self._connection_field(),
+            )
+        )
+
+    def piece(self, data: bytes) -> None:
+        if self._chunked_answer:
+            data = b"%x\r\n%b\r\n" % (len(data), data)
+        self._client.write(data)
+
+    def end(self, trailers: list[bytes]) -> None:
+        self._upstream_ns = perf_counter_ns()
+        self._connection = None
+        if self._chunked_answer:
+            self._client.write(encode_end(trailers))
+        self._count(CellCounter(self._status // 100 - 1))
+        self._client.done(self)
+
+    def switched(self, head: ResponseHead, connection: UpstreamConnection, excess: bytes) -> None:
+        self._connection = None
+        if self._head.upgrade is None and self._head.method != b"CONNECT":
+            connection.abort()
+            self.failed(
+                UpstreamError("the model changed protocols unasked", code="upstream_broken")
+            )
+            return
+        self._first_ns = self._upstream_ns = perf_counter_ns()
+        self._client.write(switching_head(head, self._pool.model_line, self.request_id) + excess)
+        self._count(CellCounter(head.status // 100 - 1))
+        join(
+            self._client,
+            connection,
+            idle_s=self._pool.settings.timeouts.idle,
+            early=self._client.leave(self),
+        )
+
+    def upstream_full(self, full: bool) -> None:
+        self._client.hold(full)
+
+    # -- failures --------------------------------------------------------------------------------
+
+    def failed(self, error: UpstreamError) -> None:
+        self._connection = None
+        if self._begun:
+            self._count(CellCounter.ERROR)
+            self._client.break_off(self)
+        elif self._may_retry(error):
+            self._attempts_left -= 1
+            client = self._client
+            client.plane.recorder.count(self._decision.target.cell, CellCounter.RETRIES)
+            self._pool.acquire(self, fresh=True)
+        elif error.unsent and self._decision.fallback is not None and self._wire is not None:
+            if self._target is self._decision.target:
+                self._target = self._decision.fallback
+                self._pool = self._installed.pools[self._target.model]
+                self._attempts_left = self._pool.settings.retry.attempts
+                self._pool.acquire(self)
+            else:
+                self._give_up(error)
+        else:
+            self._give_up(error)
+
+    def _may_retry(self, error: UpstreamError) -> bool:
+        if self._attempts_left <= 0 or self._wire is None or error.status != 502:
+            return False
+        return error.unsent or (error.unanswered and self._head.idempotent)
+
+    def _give_up(self, error: SidecarError) -> None:
+        self._count(CellCounter.ERROR)
+        self._client.refuse(error, self)
+
+    def client_gone(self) -> None:
+        """Nobody waits any more: the model's connection is closed at once."""
+        if self._connection is not None:
+            self._connection.abort()
+        else:
+            self._pool.withdraw(self)
+        self._count(CellCounter.ABORTED)
+        if not self.complete:
+            for shadow in self._decision.shadows:
+                self._installed.mirrors[self._decision.route.name][shadow.index].skip_incomplete()
+
+    def stalled(self, error: SidecarError) -> None:
+        """The client stopped sending its body (408) or broke it (400): never complete it at the model."""
+        if self._connection is not None:
+            self._connection.abort()
+            self._connection = None
+        else:
+            self._pool.withdraw(self)
+        self._count(CellCounter.ABORTED)
+        if self._begun:
+            self._client.break_off(self)
+        else:
+            self._client.refuse(error, self)
+
+    def pause_answer(self, paused: bool) -> None:
+        """The client does not keep up with the answer, or does again."""
+        if self._connection is not None:
+            if paused:
+                self._connection.pause()
+            else:
+                self._connection.resume()
+
+    # -- counting --------------------------------------------------------------------------------
+
+    def _count(self, counter: CellCounter) -> None:
+        """Count how it ended, with what was measured by then."""
+        now = perf_counter_ns()
+        total = now - self._started_ns
+        fell_back = self._target is not self._decision.target
+        upstream = self._upstream_ns - self._sent_ns if self._upstream_ns else -1
+        answered = upstream >= 0 and counter not in (CellCounter.ERROR, CellCounter.ABORTED)
+        self._client.plane.recorder.record(
+            self._decision.target.cell,
+            CellCounter.FALLBACK if fell_back and answered else counter,
+            total,
+            upstream if answered and not fell_back else -1,
+            self._first_ns - self._started_ns if self._first_ns and not fell_back else -1,
+            total - upstream if answered and not fell_back else -1,
+        )

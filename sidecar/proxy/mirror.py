@@ -1,0 +1,161 @@
+"""Copies of requests to a shadow model, which answers nobody.
+
+A copy is made once the client's request is complete. It has its own pool, deadline, concurrency cap and
+breaker, so that whatever the shadow does, a client can neither wait for it nor fail by it. Every copy that
+is skipped or fails is counted by reason. The answer is read (so that the connection can be reused), timed
+and dropped.
+"""
+
+from __future__ import annotations
+
+from time import perf_counter_ns
+
+import msgspec
+
+from sidecar.board import CellCounter, Recorder
+from sidecar.config.settings import ModelSettings, Shadow, Timeouts
+from sidecar.errors import UpstreamError
+from sidecar.model import ShadowOutcome
+from sidecar.proxy.forwarding import HeaderRewrite
+from sidecar.proxy.head import RequestHead, ResponseHead
+from sidecar.proxy.pool import Pool
+from sidecar.proxy.upstream import UpstreamConnection
+
+_EXPECT = b"Expect: 100-continue\r\n"
+
+
+def shadow_settings(model: ModelSettings, shadow: Shadow) -> ModelSettings:
+    """A model's settings as its shadow pool sees them: the deadline bounds every wait."""
+    deadline = shadow.deadline
+    return msgspec.structs.replace(
+        model,
+        timeouts=Timeouts(
+            connect=min(model.timeouts.connect, deadline),
+            first_byte=deadline,
+            idle=deadline,
+            total=deadline,
+        ),
+        pool=msgspec.structs.replace(
+            model.pool,
+            connections=shadow.concurrency,
+            waiters=shadow.concurrency,
+            wait_timeout=deadline,
+        ),
+    )
+
+
+class Mirror:
+    """One shadow of one route."""
+
+    def __init__(self, shadow: Shadow, *, cell: int, pool: Pool, recorder: Recorder) -> None:
+        self.max_body = int(shadow.max_body)
+        self.pool = pool
+        self.in_flight = 0
+        self.draining = False
+        self._recorder = recorder
+        self.cell = cell
+        self._concurrency = shadow.concurrency
+        self._rewrite = HeaderRewrite(set_fields=shadow.headers.set, remove=shadow.headers.remove)
+
+    def offer(self, wire: bytes | None, head_bytes: int, head: RequestHead) -> None:
+        """Copy a complete request. `wire` is what the primary gets, None when it was too large to keep."""
+        if self.draining:
+            self._skip(ShadowOutcome.SKIPPED_DRAINING)
+        elif wire is None or len(wire) - head_bytes > self.max_body:
+            self._skip(ShadowOutcome.SKIPPED_TOO_LARGE)
+        elif self.in_flight >= self._concurrency:
+            self._skip(ShadowOutcome.SKIPPED_BUSY)
+        else:
+            self.in_flight += 1
+            start = wire[:head_bytes]
+            if head.expect_continue:
+                start = start.replace(_EXPECT, b"", 1)  # the body is here already
+            copy = self._rewrite.apply(start) + wire[head_bytes:]
+            self.pool.acquire(_Copy(self, copy, head.method))
+
+    def skip_incomplete(self) -> None:
+        """The client left or broke off inside its request."""
+        self._skip(ShadowOutcome.SKIPPED_INCOMPLETE)
+
+    def _skip(self, outcome: ShadowOutcome) -> None:
+        self._recorder.count(self.cell, CellCounter.of_shadow(outcome))
+
+    def ended(
+        self, outcome: ShadowOutcome, *, status: int, total_ns: int, first_byte_ns: int
+    ) -> None:
+        """Count one copy that was sent, or could not be."""
+        self.in_flight -= 1
+        self._skip(outcome)
+        answered = outcome is ShadowOutcome.ANSWERED
+        self._recorder.record(
+            self.cell,
+            status // 100 - 1 if answered else CellCounter.ERROR,
+            total_ns,
+            total_ns if answered else -1,
+            first_byte_ns if answered else -1,
+            -1,
+        )
+
+
+class _Copy:
+    """One copy under way; an `upstream.Call`."""
+
+    __slots__ = ("_data", "_first_ns", "_method", "_mirror", "_sent_ns", "_status")
+
+    def __init__(self, mirror: Mirror, data: bytes, method: bytes) -> None:
+        self._mirror = mirror
+        self._data = data
+        self._method = method
+        self._sent_ns = perf_counter_ns()
+        self._first_ns = 0
+        self._status = 0
+
+    def connected(self, connection: UpstreamConnection) -> None:
+        data, self._data = self._data, b""
+        connection.open(self, data, method=self._method, complete=True)
+
+    def answered(self, head: ResponseHead, body: bytes) -> None:
+        self._status = head.status
+        self._first_ns = perf_counter_ns()
+        self._end(ShadowOutcome.ANSWERED)
+
+    def interim(self, head: ResponseHead) -> None:
+        pass
+
+    def begin(self, head: ResponseHead) -> None:
+        self._status = head.status
+        self._first_ns = perf_counter_ns()
+
+    def piece(self, data: bytes) -> None:
+        pass
+
+    def end(self, trailers: list[bytes]) -> None:
+        self._end(ShadowOutcome.ANSWERED)
+
+    def switched(self, head: ResponseHead, connection: UpstreamConnection, excess: bytes) -> None:
+        connection.abort()
+        self._end(ShadowOutcome.BROKEN)
+
+    def failed(self, error: UpstreamError) -> None:
+        self._end(_outcome(error))
+
+    def upstream_full(self, full: bool) -> None:
+        pass  # the copy is handed over whole; its size is capped
+
+    def _end(self, outcome: ShadowOutcome) -> None:
+        self._mirror.ended(
+            outcome,
+            status=self._status,
+            total_ns=perf_counter_ns() - self._sent_ns,
+            first_byte_ns=self._first_ns - self._sent_ns,
+        )
+
+
+def _outcome(error: UpstreamError) -> ShadowOutcome:
+    if error.unsent:
+        return ShadowOutcome.CONNECT_FAILED
+    if error.status == 504:
+        return ShadowOutcome.TIMEOUT
+    if error.code == "upstream_broken":
+        return ShadowOutcome.BROKEN
+    return ShadowOutcome.RESET
