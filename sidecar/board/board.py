@@ -41,9 +41,9 @@ class Board:
         return cls(layout, memory, kernels or warm(os.environ))
 
     def recorder(self, worker_index: int) -> Recorder:
-        """The pen of a worker, taken up by the worker's own process when it starts.
+        """The pen of a worker; nobody else may hold it at the same time.
 
-        Who takes it up after another goes on counting where that one ended, from gauges at zero.
+        Who takes it up after another goes on counting where that one ended (see `reset_gauges`).
         Raises IndexError when the board has no such worker.
         """
         return Recorder(self.layout, self._slice(worker_index), self.kernels.record_rows)

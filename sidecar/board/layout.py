@@ -10,6 +10,8 @@ an address divisible by 8, so that one store changes it and a reader never sees 
 
 and each worker's slice:
 
+    cell owners     int64[cell]                            fingerprints; 0: nobody yet
+    model owners    int64[model_row]
     worker gauges   int64[worker_gauge]
     model gauges    int64[model_row, model_gauge]
     counters        int64[cell, cell_counter]
@@ -22,9 +24,10 @@ that a cell nobody uses costs no resident memory (a used one costs 60 KB in each
 
 The hash covers everything that gives a number its meaning: enumerations, counts, edges. Who finds
 memory written under another hash is told so. The generation tells two boards of one layout apart;
-the launcher raises it when it allocates anew.
+the launcher raises it when it allocates anew. An owner is the fingerprint of whoever a cell's or
+row's numbers belong to: the controller gives a place to somebody else in time.
 
-Must not know: which route or model stands behind a cell; the routing update says so.
+Must not know: what an owner is. The routing update says which route and model have which cell.
 """
 
 from __future__ import annotations
@@ -153,9 +156,14 @@ class BoardLayout:
                 raise ValueError(f"a board has at least one of: {name}")
 
     @property
+    def worker_gauges_at(self) -> int:
+        """Where the worker gauges begin in a slice; the owners are before them."""
+        return self.cells + self.model_rows
+
+    @property
     def model_gauges_at(self) -> int:
-        """Where the model gauges begin in a slice; the worker gauges begin at 0."""
-        return len(WorkerGauge)
+        """Where the model gauges begin in a slice."""
+        return self.worker_gauges_at + len(WorkerGauge)
 
     @property
     def counters_at(self) -> int:
@@ -214,6 +222,8 @@ class BoardLayout:
 class SliceView:
     """One worker's slice as arrays over the same memory: reading copies nothing.
 
+    cell_owners:   int64[cell]
+    model_owners:  int64[model_row]
     worker_gauges: int64[worker_gauge]
     model_gauges:  int64[model_row, model_gauge]
     counters:      int64[cell, cell_counter]
@@ -221,6 +231,8 @@ class SliceView:
     latency:       int64[cell, latency_column, bucket]
     """
 
+    cell_owners: IntArray
+    model_owners: IntArray
     worker_gauges: IntArray
     model_gauges: IntArray
     counters: IntArray
@@ -235,7 +247,9 @@ class SliceView:
         sums_end = layout.sums_at + cells * columns
         latency_end = layout.latency_at + cells * columns * layout.edges.bucket_count
         return cls(
-            worker_gauges=block[: layout.model_gauges_at],
+            cell_owners=block[:cells],
+            model_owners=block[cells : layout.worker_gauges_at],
+            worker_gauges=block[layout.worker_gauges_at : layout.model_gauges_at],
             model_gauges=block[layout.model_gauges_at : layout.counters_at].reshape(
                 layout.model_rows, len(ModelGauge)
             ),
@@ -245,6 +259,12 @@ class SliceView:
                 cells, columns, layout.edges.bucket_count
             ),
         )
+
+
+def fingerprint(owner: str) -> int:
+    """A word that stands for an owner; never 0, which is nobody."""
+    digest = hashlib.blake2b(owner.encode(), digest_size=WORD_BYTES).digest()
+    return int.from_bytes(digest, sys.byteorder, signed=True) or 1
 
 
 def _whole_pages(words: int) -> int:

@@ -17,7 +17,14 @@ from struct import Struct
 import numpy as np
 
 from sidecar.board.jit import RecordRows
-from sidecar.board.layout import BoardLayout, CellCounter, ModelGauge, SliceView, WorkerGauge
+from sidecar.board.layout import (
+    BoardLayout,
+    CellCounter,
+    ModelGauge,
+    SliceView,
+    WorkerGauge,
+    fingerprint,
+)
 from sidecar.sketch import ROW_WIDTH
 
 PENDING_ROWS = 256
@@ -62,9 +69,8 @@ class Recorder:
     )
 
     def __init__(self, layout: BoardLayout, words: memoryview, record_rows: RecordRows) -> None:
-        """Take up the pen; what described the process that held it before is zeroed."""
         # Single numbers go through memoryviews: indexing one costs a third of NumPy's.
-        self._worker_gauges = words[: layout.model_gauges_at]
+        self._worker_gauges = words[layout.worker_gauges_at : layout.model_gauges_at]
         self._model_gauges = words[layout.model_gauges_at : layout.counters_at]
         self._counters = words[layout.counters_at : layout.sums_at]
         self._view = SliceView.of(layout, words)
@@ -73,8 +79,6 @@ class Recorder:
         self._pending = bytearray(_FULL_BYTES)
         self._rows = np.frombuffer(self._pending, dtype=np.int64).reshape(PENDING_ROWS, ROW_WIDTH)
         self._at = 0
-        self._view.worker_gauges[list(_PROCESS_GAUGES)] = 0
-        self._view.model_gauges[:, list(_MODEL_PROCESS_GAUGES)] = 0
 
     def record(
         self,
@@ -129,22 +133,46 @@ class Recorder:
         """Set a number of a model."""
         self._model_gauges[row * _MODEL_GAUGES + gauge] = value
 
-    def reset_cell(self, cell: int) -> None:
-        """Zero a cell that the controller gave to another key. Raises IndexError (no such cell).
+    def reset_gauges(self) -> None:
+        """Zero what described the process that held the pen before; counts go on.
 
-        What is pending is counted first, so that it cannot land among the new key's numbers.
+        Called by a worker when it starts: one that was killed left its requests "in flight".
+        """
+        self._view.worker_gauges[list(_PROCESS_GAUGES)] = 0
+        self._view.model_gauges[:, list(_MODEL_PROCESS_GAUGES)] = 0
+
+    def assign_cell(self, cell: int, owner: str) -> None:
+        """Say whose numbers a cell holds from now on; if they were another's, they are zeroed.
+
+        The board remembers the owner, so that a worker that was away while the controller gave the
+        cell to somebody else does not add to the old numbers. Raises IndexError (no such cell).
+        """
+        owners = self._view.cell_owners
+        if owners[_checked(cell, len(owners), "cell")] != fingerprint(owner):
+            self.reset_cell(cell)
+            owners[cell] = fingerprint(owner)
+
+    def assign_model(self, row: int, owner: str) -> None:
+        """Say whose numbers a model row holds from now on, as `assign_cell` does for a cell."""
+        owners = self._view.model_owners
+        if owners[_checked(row, len(owners), "model row")] != fingerprint(owner):
+            self._view.model_gauges[row] = 0
+            owners[row] = fingerprint(owner)
+
+    def reset_cell(self, cell: int) -> None:
+        """Zero a cell. Raises IndexError (no such cell).
+
+        What is pending is counted first, so that it cannot land among a new owner's numbers.
         """
         view = self._view
-        if not 0 <= cell < len(view.counters):
-            raise IndexError(f"no cell {cell}: the board has {len(view.counters)}")
+        _checked(cell, len(view.counters), "cell")
         self.flush()
         view.latency[cell] = 0
         view.sums[cell] = 0
         view.counters[cell] = 0
 
-    def reset_model(self, row: int) -> None:
-        """Zero a row that the controller gave to another model. Raises IndexError (no such row)."""
-        view = self._view
-        if not 0 <= row < len(view.model_gauges):
-            raise IndexError(f"no model row {row}: the board has {len(view.model_gauges)}")
-        view.model_gauges[row] = 0
+
+def _checked(index: int, size: int, what: str) -> int:
+    if not 0 <= index < size:
+        raise IndexError(f"no {what} {index}: the board has {size}")
+    return index

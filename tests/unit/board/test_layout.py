@@ -1,10 +1,10 @@
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
 
 from sidecar.board import LATENCY_COLUMNS, BoardLayout, CellCounter, ModelGauge, WorkerGauge
-from sidecar.board.layout import PAGE_BYTES, SliceView
+from sidecar.board.layout import PAGE_BYTES, SliceView, fingerprint
 from sidecar.model import ShadowOutcome, StatusClass
 from sidecar.sketch import Edges
 
@@ -56,12 +56,14 @@ def test_slices_end_where_the_next_begins_and_the_last_where_the_board_does():
 def test_the_tables_of_a_slice_have_their_shapes_and_never_overlap():
     words = np.zeros(LAYOUT.slice_words, np.int64)
     view = SliceView.of(LAYOUT, memoryview(words))
+    assert view.cell_owners.shape == (4,)
+    assert view.model_owners.shape == (3,)
     assert view.worker_gauges.shape == (len(WorkerGauge),)
     assert view.model_gauges.shape == (3, len(ModelGauge))
     assert view.counters.shape == (4, len(CellCounter))
     assert view.sums.shape == (4, len(LATENCY_COLUMNS))
     assert view.latency.shape == (4, len(LATENCY_COLUMNS), LAYOUT.edges.bucket_count)
-    tables = (view.worker_gauges, view.model_gauges, view.counters, view.sums, view.latency)
+    tables = [getattr(view, field.name) for field in fields(view)]
     for table in tables:
         np.add(table, 1, out=table)
     assert set(words.tolist()) == {0, 1}
@@ -102,3 +104,10 @@ def test_a_new_generation_of_a_layout_has_its_hash_and_another_header():
     again = replace(LAYOUT, generation=2)
     assert again.content_hash == LAYOUT.content_hash
     assert again.header != LAYOUT.header
+
+
+def test_owners_are_told_apart_by_fingerprints_that_fit_a_word_and_are_never_nobody():
+    found = {fingerprint(f"route{number} model primary") for number in range(1000)}
+    assert len(found) == 1000
+    assert 0 not in found
+    assert all(-(2**63) <= number < 2**63 for number in found)

@@ -94,22 +94,52 @@ def test_a_reset_cell_is_empty_and_its_neighbours_are_not(board):
     assert not snapshot.sums[1].any()
 
 
-def test_a_reset_row_of_a_model_is_empty_and_its_neighbours_are_not(board):
-    recorder = board.recorder(0)
-    for row in range(3):
-        recorder.add_model(row, ModelGauge.CONNECTS, 5)
-    recorder.reset_model(1)
-    snapshot = board.snapshot()
-    assert [snapshot.model_sum(row, ModelGauge.CONNECTS) for row in range(3)] == [5, 0, 5]
-
-
 @pytest.mark.parametrize("index", [-1, 4])
-def test_what_the_board_does_not_have_cannot_be_reset(board, index):
+def test_what_the_board_does_not_have_has_no_owner_and_cannot_be_reset(board, index):
     recorder = board.recorder(0)
-    with pytest.raises(IndexError):
+    with pytest.raises(IndexError, match="no cell"):
         recorder.reset_cell(index)
-    with pytest.raises(IndexError):
-        recorder.reset_model(index)
+    with pytest.raises(IndexError, match="no cell"):
+        recorder.assign_cell(index, "iris stable primary")
+    with pytest.raises(IndexError, match="no model row"):
+        recorder.assign_model(index, "stable")
+
+
+def test_a_cell_of_the_same_owner_goes_on_and_one_of_a_new_owner_starts_at_zero(board):
+    board.recorder(0).assign_cell(0, "iris stable primary")
+    board.recorder(0).assign_cell(1, "iris next canary")
+    before = board.recorder(0)
+    for cell in (0, 1):
+        before.record(cell, OK, 50_000, -1, -1, -1)
+    before.flush()
+
+    after_restart = board.recorder(0)
+    after_restart.assign_cell(0, "iris stable primary")
+    after_restart.assign_cell(1, "iris other canary")
+
+    snapshot = board.snapshot()
+    assert [snapshot.counter(cell, OK) for cell in (0, 1)] == [1, 0]
+    assert [snapshot.histogram(cell, "total").count for cell in (0, 1)] == [1, 0]
+
+
+def test_exchanges_still_pending_when_a_cell_changes_hands_are_not_the_new_owners(board):
+    recorder = board.recorder(0)
+    recorder.assign_cell(0, "iris next canary")
+    recorder.record(0, OK, 50_000, -1, -1, -1)
+    recorder.assign_cell(0, "iris other canary")
+    recorder.flush()
+    assert board.snapshot().counter(0, OK) == 0
+
+
+def test_a_model_row_changes_hands_like_a_cell(board):
+    recorder = board.recorder(0)
+    for row, name in enumerate(["stable", "next"]):
+        recorder.assign_model(row, name)
+        recorder.add_model(row, ModelGauge.CONNECTS, 5)
+    recorder.assign_model(0, "stable")
+    recorder.assign_model(1, "other")
+    snapshot = board.snapshot()
+    assert [snapshot.model_sum(row, ModelGauge.CONNECTS) for row in (0, 1)] == [5, 0]
 
 
 def test_a_worker_that_takes_over_goes_on_counting_from_gauges_at_zero(board):
@@ -122,6 +152,7 @@ def test_a_worker_that_takes_over_goes_on_counting_from_gauges_at_zero(board):
     before.add_model(0, ModelGauge.CONNECTS, 6)
 
     after = board.recorder(0)
+    after.reset_gauges()
     after.record(0, OK, 50_000, -1, -1, -1)
     after.add_worker(WorkerGauge.ACCEPTED)
     after.flush()
