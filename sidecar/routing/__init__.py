@@ -3,13 +3,15 @@
 from sidecar.routing.head import Head
 from sidecar.routing.match import Match, host_name
 from sidecar.routing.router import Decision, Router, decide
-from sidecar.routing.split import SLOTS, Split
+from sidecar.routing.split import MODELS_MAX, SLOTS, SLOTS_PER_PERCENT, Split
 from sidecar.routing.sticky import Sticky, StickyBy
 from sidecar.routing.table import FORCE_FIELD, Route, RouteTable, ShadowTarget, Target
 
 __all__ = [
     "FORCE_FIELD",
+    "MODELS_MAX",
     "SLOTS",
+    "SLOTS_PER_PERCENT",
     "Decision",
     "Head",
     "Match",

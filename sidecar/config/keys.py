@@ -1,0 +1,153 @@
+"""The schema as data: what each section may contain, read from the structs of `settings`.
+
+Conversion, environment overrides, the JSON Schema and the reference page walk the same tree; this
+is the one place that knows how msgspec and typing spell it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import msgspec
+from msgspec import Meta, Struct
+
+from sidecar.config.units import Duration, Size, parse_duration, parse_size
+
+Annotation = Any
+"""A type expression as it stands in `settings`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """One key of a section. `annotation` is its type as written, `default` None when required."""
+
+    name: str
+    annotation: Annotation
+    description: str
+    required: bool
+    default: object
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """A type taken apart.
+
+    `bare` is the type without `None` and constraints, `item` the type of a list's or mapping's
+    entries, `key` that of a mapping's keys, `section` the struct; None where it does not apply.
+    """
+
+    bare: Annotation
+    optional: bool
+    metas: tuple[Meta, ...]
+    choices: tuple[Annotation, ...] = ()
+    item: Annotation = None
+    key: Annotation = None
+    section: type[Struct] | None = None
+
+    def constraint(self, name: str) -> Any:  # noqa: ANN401 - a bound, a length or a pattern
+        """The value of a constraint such as `ge`, None when there is none."""
+        return next((v for meta in self.metas if (v := getattr(meta, name)) is not None), None)
+
+
+def keys(section: type[Struct]) -> tuple[Key, ...]:
+    """The keys of a section, in the order in which they are declared."""
+    return tuple(
+        Key(
+            name=field.name,
+            annotation=field.type,
+            description=shape(field.type).constraint("description") or "",
+            required=field.required,
+            default=_default(field),
+        )
+        for field in msgspec.structs.fields(section)
+    )
+
+
+def shape(annotation: Annotation) -> Shape:
+    """Take a type apart. The last description wins, as it does in msgspec."""
+    metas: list[Meta] = []
+    optional = False
+    choices: tuple[Any, ...] = ()
+    while True:
+        origin = _origin(annotation)
+        if origin is Annotated:
+            annotation, *found = get_args(annotation)
+            metas += reversed([meta for meta in found if isinstance(meta, Meta)])
+        elif origin in (Union, UnionType):
+            members = [member for member in get_args(annotation) if member is not NoneType]
+            optional = optional or len(members) < len(get_args(annotation))
+            if len(members) > 1:
+                choices = tuple(members)
+                break
+            annotation = members[0]
+        else:
+            break
+    arguments = get_args(annotation)
+    is_mapping = _origin(annotation) is dict
+    is_list = _origin(annotation) is tuple
+    is_section = isinstance(annotation, type) and issubclass(annotation, Struct)
+    return Shape(
+        bare=annotation,
+        optional=optional,
+        metas=tuple(metas),
+        choices=choices,
+        item=arguments[1] if is_mapping else arguments[0] if is_list else None,
+        key=arguments[0] if is_mapping else None,
+        section=annotation if is_section else None,
+    )
+
+
+def wording(annotation: Annotation) -> str:
+    """A type in words that finish the sentence "expected ..."."""
+    parts = shape(annotation)
+    if parts.choices:
+        return " or ".join(wording(choice) for choice in parts.choices)
+    if parts.section is not None:
+        return "a mapping"
+    if parts.item is not None:
+        container = "a mapping" if parts.key is not None else "a list"
+        return (
+            f"{container} with at least one entry" if parts.constraint("min_length") else container
+        )
+    if _origin(parts.bare) is Literal:
+        return " or ".join(f"`{value}`" for value in get_args(parts.bare))
+    if parts.bare is Duration:
+        return "a duration such as `500ms`, `30s` or `5m`"
+    if parts.bare is Size:
+        return "a size such as `64KiB` or `1MB`"
+    if parts.bare is bool:
+        return "true or false"
+    if parts.bare in (int, float):
+        noun = "an integer" if parts.bare is int else "a number"
+        return noun + _bounds(parts.constraint("ge"), parts.constraint("le"))
+    if parts.bare is str:
+        return str((parts.constraint("extra") or {}).get("wording", "text"))
+    return "any value"
+
+
+def from_text(kind: type, value: object) -> Duration | Size:
+    """Decoding hook of msgspec for configuration files, where quantities are text with a unit."""
+    if kind is Duration:
+        return parse_duration(value)
+    if kind is Size:
+        return parse_size(value)
+    raise NotImplementedError(f"no configuration type: {kind.__name__}")
+
+
+def _default(field: msgspec.structs.FieldInfo) -> object:
+    if field.default_factory is not msgspec.NODEFAULT:
+        return field.default_factory()
+    return None if field.default is msgspec.NODEFAULT else field.default
+
+
+def _bounds(least: float | None, most: float | None) -> str:
+    if least is not None and most is not None:
+        return f" from {least} to {most}"
+    return f" of at least {least}" if least is not None else ""
+
+
+def _origin(annotation: Annotation) -> object:
+    """`typing.get_origin`, whose stub cannot follow a type expression held in a variable."""
+    return get_origin(annotation)

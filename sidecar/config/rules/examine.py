@@ -1,0 +1,22 @@
+"""All rules over all settings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sidecar.config.problems import Finding
+from sidecar.config.rules.limits import examine_limits
+from sidecar.config.rules.listeners import examine_listeners
+from sidecar.config.rules.models import examine_models
+from sidecar.config.rules.routes import examine_routes
+from sidecar.config.rules.unused import examine_unused
+from sidecar.config.settings import Settings
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    """Everything there is to say about settings whose keys are valid each on its own."""
+    yield from examine_listeners(settings)
+    yield from examine_models(settings)
+    yield from examine_routes(settings)
+    yield from examine_limits(settings)
+    yield from examine_unused(settings)

@@ -1,0 +1,32 @@
+"""Keys that are part of the format already, and that this version does not act on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sidecar.config.problems import Finding, Remark, Severity, child
+from sidecar.config.settings import Settings
+
+
+def examine_unused(settings: Settings) -> Iterator[Finding]:
+    """A note for each such key that is used."""
+    given = {
+        **{
+            f"{child('$.models', name)}.baseline": model.baseline
+            for name, model in settings.models.items()
+        },
+        **{
+            f"$.routes[{index}].{key}": getattr(route, key)
+            for index, route in enumerate(settings.routes)
+            for key in ("payload", "segments", "capture")
+        },
+        "$.drift": settings.drift,
+        "$.sinks": settings.sinks,
+    }
+    for path, value in given.items():
+        if value:
+            yield Remark(
+                path=path,
+                text="accepted; this version does not act on it",
+                severity=Severity.NOTE,
+            )
