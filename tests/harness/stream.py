@@ -20,7 +20,7 @@ class End(Enum):
     RESET = "RST"
 
 
-class StreamEnded(EOFError):
+class StreamEnded(EOFError):  # noqa: N818  # an event that scripts wait for, not a mistake
     """The connection ended where more bytes were needed; `partial` is what came."""
 
     def __init__(self, end: End, partial: bytes) -> None:
@@ -31,7 +31,7 @@ class StreamEnded(EOFError):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One HTTP message. `raw` is every byte of it, `body` is decoded, `trailers` are field lines."""
+    """One HTTP message. `raw` is every byte of it, `body` is decoded, `trailers` are lines."""
 
     raw: bytes
     start: bytes

@@ -8,9 +8,9 @@
 
     with Upstream(answers_twice) as upstream: ...
 
-Each connection runs its script on a thread of its own; when the script returns, or meets the end of the
-stream, the connection is closed. Any other exception in a script fails the test when the upstream is
-closed. Every byte received is kept, connection by connection, in the order they were accepted.
+Each connection runs its script on a thread of its own; when the script returns, or meets the end of
+the stream, the connection is closed. Any other exception in a script fails the test when the upstream
+is closed. Every byte received is kept, connection by connection, in the order they were accepted.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import Self
 
-from tests.harness.stream import DEADLINE_S, End, Message, Stream, StreamEnded
+from harness.stream import DEADLINE_S, End, Message, Stream, StreamEnded
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -167,7 +167,7 @@ class Upstream:
             script(connection)
         except (StreamEnded, OSError):
             pass  # the sidecar ended the connection, or the test did
-        except BaseException as failure:  # handed to the test's own thread
+        except BaseException as failure:  # noqa: BLE001  # handed to the test's own thread
             self._failures.append(failure)
         finally:
             connection.close()

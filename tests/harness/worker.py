@@ -1,10 +1,10 @@
-"""A real `sidecar.proxy.Worker` on a uvloop of its own thread, with a board to read its counts from.
+"""A real `sidecar.proxy.Worker` on a uvloop of its own thread, with a board that counts.
 
     with Upstream() as model, RunningWorker(models={"stable": model.url}) as worker:
         client = worker.connect()
 
-Without `routes` there is one, `all`, whose primary is the first model. Percentages come from the routes'
-canaries. Everything a test wants from inside the loop goes through `call`.
+Without `routes` there is one, `all`, whose primary is the first model. Percentages come from the
+routes' canaries. Everything a test wants from inside the loop goes through `call`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from sidecar.config.update import RoutingUpdate
 from sidecar.model import CellKey, Role
 from sidecar.proxy import Listener, Worker
 from sidecar.routing import Split
-from tests.harness.stream import DEADLINE_S, Stream
+from harness.stream import DEADLINE_S, Stream
 
 T = TypeVar("T")
 CELLS = 32
@@ -110,7 +110,7 @@ class RunningWorker:
         try:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 runner.run(self._serve())
-        except BaseException as failure:  # handed to the test's own thread
+        except BaseException as failure:  # noqa: BLE001  # handed to the test's own thread
             self._failure = failure
         finally:
             self._ready.set()
