@@ -65,11 +65,16 @@ class Snapshot:
     def histogram(self, cell: int, column: str) -> Histogram:
         """The distribution of one duration in a cell, in nanoseconds."""
         at = LATENCY_COLUMNS.index(column)
-        if cell not in self.latency:
-            return Histogram.empty(self.edges)
-        return Histogram(
-            edges=self.edges, counts=self.latency[cell][at], total=int(self.sums[cell, at])
+        counts = self.counts(cell, at)
+        return Histogram(edges=self.edges, counts=counts, total=int(self.sums[cell, at]))
+
+    def counts(self, cell: int, column: int) -> IntArray:
+        """The bare `int64[bucket]` of one duration in a cell, by the column's number."""
+        columns = self.latency.get(cell)
+        counts: IntArray = (
+            np.zeros(self.edges.bucket_count, dtype=np.int64) if columns is None else columns[column]
         )
+        return counts
 
 
 def read_slices(layout: BoardLayout, slices: Sequence[memoryview]) -> Snapshot:
