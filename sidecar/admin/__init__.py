@@ -1,0 +1,1 @@
+"""The admin API: health, metrics, status, and the few calls that change something."""

@@ -1,0 +1,1 @@
+"""Wiring: the launcher that forks controller and workers, and what each child runs."""

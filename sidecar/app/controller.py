@@ -1,0 +1,150 @@
+"""The main function of the controller process: control socket, admin API, persistence.
+
+It may die at any time: workers go on, the launcher starts it again, and it resumes from the
+persisted state. Its listening sockets are the launcher's, so callers wait through a restart instead
+of failing.
+
+    SIGHUP   reload the configuration       SIGUSR1   the launcher drains
+    SIGUSR2  end (the workers are gone)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import uvloop
+from aiohttp import web
+
+import sidecar
+from sidecar.admin.api import Admin
+from sidecar.admin.exposition import Exposition
+from sidecar.admin.token import TokenFile
+from sidecar.app.inheritance import Inheritance
+from sidecar.app.process import DRAIN_SIGNAL, END_SIGNAL, ExitCode, accept_signals
+from sidecar.app.recovery import newest_state
+from sidecar.control.drain import Drain
+from sidecar.control.persistence import StateFile
+from sidecar.control.plane import ControlPlane
+from sidecar.control.workers import WorkerControl
+from sidecar.errors import SidecarError
+
+# An admin call that is being answered while the controller ends.
+CLOSE_TIMEOUT_S: Final = 1.0
+SALT_BYTES: Final = 8
+
+log: Final = logging.getLogger("sidecar.control")
+
+
+def new_salt() -> str:
+    """A salt for a split: who goes first in a rollout shall not be guessed or repeated."""
+    return secrets.token_hex(SALT_BYTES)
+
+
+def run_controller(inherited: Inheritance, *, draining: bool) -> int:
+    """Control until told to end; returns the process's exit code."""
+    inherited.state_dir.close()
+    inherited.close_data_listeners()
+    return uvloop.run(_control(inherited, draining=draining))
+
+
+async def _control(inherited: Inheritance, *, draining: bool) -> int:
+    state = newest_state(inherited)
+    workers = WorkerControl(
+        state.update(), expected=inherited.settings.workers, clock=time.monotonic
+    )
+    plane = ControlPlane(
+        state,
+        running=inherited.settings,
+        store=StateFile(inherited.state_dir.routing_file),
+        workers=workers,
+        load=inherited.load,
+        salts=new_salt,
+    )
+    launcher = os.getppid()
+    drain = Drain(lambda: os.kill(launcher, DRAIN_SIGNAL), begun=draining)
+    stop, reload = asyncio.Event(), asyncio.Event()
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the launcher ends us, when the workers are gone
+    _on_signals({END_SIGNAL: stop.set, signal.SIGHUP: reload.set, DRAIN_SIGNAL: drain.noticed})
+
+    await workers.start(inherited.control_listener)
+    runner = web.AppRunner(
+        _admin(inherited, plane, drain).application(),
+        access_log=None,
+        shutdown_timeout=CLOSE_TIMEOUT_S,
+    )
+    await runner.setup()
+    for listener in inherited.admin_listeners:
+        await web.SockSite(runner, listener).start()
+    log.info("controls", extra={"version": state.version, "workers": workers.expected})
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            background = [
+                tasks.create_task(plane.keep_writing(), name="persist"),
+                tasks.create_task(_reload_when_told(plane, reload), name="reload"),
+            ]
+            await stop.wait()
+            for task in background:
+                task.cancel()
+    finally:
+        await runner.cleanup()
+        workers.close()
+    return ExitCode.DONE
+
+
+def _admin(inherited: Inheritance, plane: ControlPlane, drain: Drain) -> Admin:
+    exposition = Exposition(
+        snapshot=inherited.board.snapshot,
+        routing=lambda: plane.routing,
+        processes=lambda: _processes(plane),
+        buckets_s=inherited.settings.metrics.buckets,
+        version=sidecar.__version__,
+    )
+    token_file = inherited.settings.admin.token_file
+    return Admin(
+        plane=plane,
+        drain=drain,
+        snapshot=inherited.board.snapshot,
+        render_metrics=exposition.render,
+        observe_rollback_s=exposition.observe_rollback,
+        token_source=TokenFile(Path(token_file)) if token_file else lambda: None,
+        uptime_s=lambda: time.monotonic() - inherited.started_s,
+        version=sidecar.__version__,
+    )
+
+
+def _processes(plane: ControlPlane) -> dict[str, int]:
+    """Process ids by name; a worker that is not connected has none that we could trust."""
+    workers = {
+        f"worker-{worker.worker}": worker.pid
+        for worker in plane.workers.status()
+        if worker.pid is not None
+    }
+    return {"launcher": os.getppid(), "controller": os.getpid(), **workers}
+
+
+def _on_signals(handlers: dict[signal.Signals, Callable[[], None]]) -> None:
+    loop = asyncio.get_running_loop()
+    for number, handler in handlers.items():
+        loop.add_signal_handler(number, handler)
+    accept_signals()
+
+
+async def _reload_when_told(plane: ControlPlane, told: asyncio.Event) -> None:
+    """Reload at each SIGHUP; several that arrive during one reload are one."""
+    while True:
+        await told.wait()
+        told.clear()
+        try:
+            await plane.reload()
+        except SidecarError as error:
+            log.error(  # noqa: TRY400 - foreseen; the reason says it all
+                "kept the configuration: the file cannot be used", extra={"reason": str(error)}
+            )

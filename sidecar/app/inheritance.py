@@ -1,0 +1,43 @@
+"""What the launcher made before forking and every child finds in its memory."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sidecar.app.state_dir import StateDir
+from sidecar.board import Board
+from sidecar.config.settings import Settings
+from sidecar.control.state import RoutingState
+from sidecar.proxy import Listener
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inheritance:
+    """Settings as they were at start; sockets and memory that outlive any child.
+
+    `load` reads the configuration file again; `initial` is the routing state of this start, for a
+    child that finds nothing newer on the disk; `started_s` is monotonic.
+    """
+
+    settings: Settings
+    load: Callable[[], Settings]
+    state_dir: StateDir
+    initial: RoutingState
+    board: Board
+    listeners: list[Listener]
+    admin_listeners: list[socket.socket]
+    control_listener: socket.socket
+    started_s: float
+
+    def close_data_listeners(self) -> None:
+        """Close this process's copies; the sockets end when the last process has done so."""
+        for listener in self.listeners:
+            listener.socket.close()
+
+    def close_control_listeners(self) -> None:
+        """Close this process's copies of the sockets that are the controller's."""
+        self.control_listener.close()
+        for listener in self.admin_listeners:
+            listener.close()

@@ -1,0 +1,201 @@
+"""The launcher: parent of all processes. No event loop, no threads, little code after the fork.
+
+What the children share is made by `sidecar.app.preparation`; then this module forks the controller
+and the workers and only waits for signals: deaths, which it answers with a restart, and orders,
+which it passes on.
+
+    SIGTERM, SIGINT   drain, then end; a second SIGINT ends at once
+    SIGHUP            to the controller: reload
+    SIGUSR1           from the controller: drain, and stay until SIGTERM (a preStop hook)
+
+A drain closes the launcher's copies of the listening sockets *first*: a socket refuses new clients
+only when its last holder has closed it, and the workers, which accept what is queued, are the last.
+The controller outlives the workers, so that health and metrics can be read to the end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import logging
+import os
+import signal
+import time
+from collections.abc import Callable, Mapping
+from enum import IntEnum
+from pathlib import Path
+from typing import Final
+
+from sidecar.app import logs
+from sidecar.app.controller import new_salt, run_controller
+from sidecar.app.inheritance import Inheritance
+from sidecar.app.preparation import prepare
+from sidecar.app.process import DRAIN_SIGNAL, END_SIGNAL, OWNED_BY_LAUNCHER, ExitCode, fork
+from sidecar.app.supervisor import Supervisor, was_usage_error
+from sidecar.app.worker import run_worker
+from sidecar.config.addresses import UNIX
+from sidecar.config.load import load
+from sidecar.config.problems import Severity
+
+# What a worker may take beyond drain.timeout to close what is left and write its last numbers.
+GRACE_S: Final = 3.0
+
+log: Final = logging.getLogger("sidecar.launcher")
+
+
+class Phase(IntEnum):
+    """What the launcher is doing; it only ever moves down this list."""
+
+    RUNNING = 1
+    DRAINING = 2  # workers finish what they have
+    DRAINED = 3  # no worker is left; the controller shows it until we are told to end
+    ENDING = 4  # the controller is told to end
+    ENDED = 5
+
+
+def run(config: Path, environ: Mapping[str, str]) -> int:
+    """Run a sidecar to its end; returns the exit code. Raises ConfigError, LocalError."""
+    # From here on a signal waits for the loop below: none is lost, none interrupts the preparation.
+    signal.pthread_sigmask(signal.SIG_BLOCK, OWNED_BY_LAUNCHER)
+
+    loaded = load(config, environ)
+    logs.configure(loaded.settings.log)
+    for remark in loaded.remarks:
+        if remark.severity is Severity.WARNING:
+            log.warning("configuration: %s", remark)
+    inherited = prepare(
+        loaded.settings,
+        load=lambda: load(config, environ).settings,
+        environ=environ,
+        salts=new_salt,
+    )
+    # Pages that children share must not be written: frozen objects are left alone by the collector.
+    gc.collect()
+    gc.freeze()
+    return Launcher(inherited, clock=time.monotonic).run()
+
+
+class Launcher:
+    """Looks after the processes of one sidecar; `clock` gives monotonic seconds."""
+
+    def __init__(self, inherited: Inheritance, *, clock: Callable[[], float]) -> None:
+        self._inherited = inherited
+        self._clock = clock
+        self._phase = Phase.RUNNING
+        self._told_to_end = False
+        self._kill_at_s: float | None = None
+        self._exit_code = ExitCode.DONE
+        self._supervisor = Supervisor(fork)
+        now_s = clock()
+        self._controller = self._supervisor.add("sidecar-control", self._control, now_s)
+        self._workers = [
+            self._supervisor.add(f"sidecar-work-{index}", self._work(index), now_s)
+            for index in range(inherited.settings.workers)
+        ]
+
+    def run(self) -> int:
+        """Wait and answer until every child has ended; returns the exit code."""
+        while self._phase is not Phase.ENDED:
+            received = signal.sigtimedwait(OWNED_BY_LAUNCHER, self._wait_s())
+            if received is not None:
+                self._obey(signal.Signals(received.si_signo))
+            self._reap()
+            self._supervisor.start_due(self._clock())
+            self._advance()
+        self._remove_unix_paths()
+        log.info("has ended", extra={"exit_code": int(self._exit_code)})
+        return self._exit_code
+
+    def _control(self) -> int:
+        return run_controller(self._inherited, draining=self._phase >= Phase.DRAINING)
+
+    def _work(self, index: int) -> Callable[[], int]:
+        return lambda: run_worker(self._inherited, index)
+
+    def _wait_s(self) -> float:
+        """Until something is due; a day when nothing is (sigtimedwait has no "for ever")."""
+        due = [t for t in (self._supervisor.next_due_s(), self._kill_at_s) if t is not None]
+        return max(min(due) - self._clock(), 0.0) if due else 86_400.0
+
+    def _obey(self, number: signal.Signals) -> None:
+        match number:
+            case signal.SIGTERM | signal.SIGINT:
+                if self._told_to_end and number is signal.SIGINT:
+                    log.warning("told twice to end, does not wait for anybody")
+                    self._kill_at_s = self._clock()
+                self._told_to_end = True
+                self._drain()
+            case signal.SIGHUP:
+                self._supervisor.signal(self._controller, signal.SIGHUP)
+            case _ if number == DRAIN_SIGNAL:
+                self._drain()
+            case _:
+                pass  # SIGCHLD: `_reap` looks anyway, because several deaths may be one signal
+
+    def _drain(self) -> None:
+        if self._phase is not Phase.RUNNING:
+            return
+        self._phase = Phase.DRAINING
+        timeout_s = self._inherited.settings.drain.timeout
+        log.info("drains", extra={"timeout_s": float(timeout_s)})
+        self._inherited.close_data_listeners()
+        self._supervisor.signal(self._controller, DRAIN_SIGNAL)
+        for worker in self._workers:
+            self._supervisor.dismiss(worker, signal.SIGTERM)
+        self._kill_at_s = self._clock() + timeout_s + GRACE_S
+
+    def _reap(self) -> None:
+        """Take note of every death, also of orphans that a PID 1 inherits."""
+        while True:
+            try:
+                pid, wait_status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            child = self._supervisor.died(pid, wait_status, self._clock())
+            if child is not None and child.wanted and was_usage_error(wait_status):
+                self._give_up(child.restarts)
+
+    def _give_up(self, restarts: int) -> None:
+        """A child cannot work with this configuration: at the first start that is the end."""
+        if restarts or self._phase is not Phase.RUNNING:
+            return
+        log.error("gives up: the configuration cannot be served")
+        self._exit_code = ExitCode.USAGE
+        self._told_to_end = True
+        self._drain()
+
+    def _advance(self) -> None:
+        if self._kill_at_s is not None and self._clock() >= self._kill_at_s:
+            self._kill_all()
+        if self._phase is Phase.DRAINING and not any(w.pid for w in self._workers):
+            self._phase = Phase.DRAINED
+            self._kill_at_s = None
+            log.info("is drained")
+        if self._phase is Phase.DRAINED and self._told_to_end:
+            self._phase = Phase.ENDING
+            self._supervisor.dismiss(self._controller, END_SIGNAL)
+            self._kill_at_s = self._clock() + GRACE_S
+        if self._phase is Phase.ENDING and self._controller.pid is None:
+            self._phase = Phase.ENDED
+
+    def _kill_all(self) -> None:
+        """The deadline is over: end whoever is left of those that were told to."""
+        self._kill_at_s = None
+        for child in self._supervisor.children:
+            if child.pid is not None and not child.wanted:
+                log.error(
+                    "%s did not end in time and is killed", child.name, extra={"pid": child.pid}
+                )
+                self._supervisor.signal(child, signal.SIGKILL)
+                self._exit_code = ExitCode.NO
+
+    def _remove_unix_paths(self) -> None:
+        """Nobody answers there any more, and the event loops leave paths behind."""
+        paths = [
+            a.removeprefix(UNIX) for a in self._inherited.settings.listeners if a.startswith(UNIX)
+        ]
+        for path in [*map(Path, paths), self._inherited.state_dir.control_socket]:
+            with contextlib.suppress(OSError):
+                path.unlink()

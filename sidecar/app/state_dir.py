@@ -1,0 +1,88 @@
+"""The state directory: made private, and owned by one sidecar at a time.
+
+    lock           held by the launcher for its whole life (the lock is the kernel's, not the file)
+    routing.msgpack  what `sidecar.control.persistence` writes
+    control.sock   where workers and controller meet
+
+Two launchers on one directory would overwrite each other's rollbacks, so the second one is refused.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+from pathlib import Path
+from typing import Final, Self
+
+from sidecar.config.addresses import LONGEST_SOCKET_PATH_BYTES
+from sidecar.errors import ConfigError
+
+PRIVATE: Final = 0o700
+
+
+class StateDir:
+    """An existing, private, locked directory. `close()` (or the end of the process) gives it up."""
+
+    def __init__(self, path: Path, lock_descriptor: int) -> None:
+        self.path = path
+        self._lock = lock_descriptor
+
+    @classmethod
+    def claim(cls, path: Path) -> Self:
+        """Create `path` if needed and lock it. Raises ConfigError when that cannot be."""
+        path = path.absolute()
+        try:
+            path.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
+            path.chmod(PRIVATE)
+            lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise ConfigError(
+                f"{path} cannot be used: {error.strerror}; name a directory this user may write",
+                path="$.state_dir",
+            ) from error
+        directory = cls(path, lock)
+        if len(os.fsencode(directory.control_socket)) > LONGEST_SOCKET_PATH_BYTES:
+            directory.close()
+            raise ConfigError(
+                f"{path} is too long: the path of its control.sock has to stay within "
+                f"{LONGEST_SOCKET_PATH_BYTES} bytes",
+                path="$.state_dir",
+            )
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            directory.close()
+            if error.errno not in {errno.EWOULDBLOCK, errno.EACCES}:
+                raise ConfigError(
+                    f"{path} cannot be locked: {error.strerror}", path="$.state_dir"
+                ) from error
+            raise ConfigError(
+                f"{path} is in use by another sidecar{_holder(path)}; stop that one, or give each "
+                "sidecar a directory of its own",
+                path="$.state_dir",
+            ) from None
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+        return directory
+
+    @property
+    def routing_file(self) -> Path:
+        """Where the routing state is persisted."""
+        return self.path / "routing.msgpack"
+
+    @property
+    def control_socket(self) -> Path:
+        """Where the controller listens for workers."""
+        return self.path / "control.sock"
+
+    def close(self) -> None:
+        """Let go of the directory in this process; a child does so at once after the fork."""
+        os.close(self._lock)
+
+
+def _holder(path: Path) -> str:
+    try:
+        return f" (process {int((path / 'lock').read_text(encoding='ascii'))})"
+    except (OSError, ValueError):
+        return ""

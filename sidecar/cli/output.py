@@ -1,0 +1,49 @@
+"""How commands print: data on stdout, words on stderr; a table for people, JSON for programs.
+
+Rich is loaded only when a table is painted; into a pipe tables are plain text, one row per line.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+
+
+def data(value: object) -> None:
+    """A value as indented JSON on stdout."""
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def say(sentence: str) -> None:
+    """A sentence for people on stderr."""
+    sys.stderr.write(f"{sentence}\n")
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """A table on stdout. Columns of figures (no other value in them) are set flush right."""
+    cells = [["-" if value is None else _shown(value) for value in row] for row in rows]
+    if not sys.stdout.isatty():
+        for row in [list(columns), *cells]:
+            sys.stdout.write("\t".join(row) + "\n")
+        return
+    from rich import box  # noqa: PLC0415 - 60 ms that a pipe does not need
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    painted = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for place, name in enumerate(columns):
+        figures = all(
+            row[place].replace(".", "").replace("-", "").isdigit()
+            for row in cells
+            if row[place] != "-"
+        )
+        painted.add_column(name, justify="right" if figures else "left")
+    for row in cells:
+        painted.add_row(*[Text(cell) for cell in row])
+    Console().print(painted)
+
+
+def _shown(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,77 @@
+"""A worker's end of the control socket: takes updates, acknowledges them, connects again for ever.
+
+Traffic never waits for this: without a controller the worker goes on with the routing it has.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Final
+
+from sidecar.config.update import RoutingUpdate
+from sidecar.control.messages import Ack, FrameError, Frames, Hello, Install, frame
+from sidecar.errors import ConfigError
+
+FIRST_DELAY_S: Final = 0.05
+LONGEST_DELAY_S: Final = 2.0
+READ_BYTES: Final = 64 * 1024
+
+log: Final = logging.getLogger("sidecar.worker")
+
+
+class ControlClient:
+    """Keeps one worker connected. `rng` (floats in [0, 1)) keeps workers from retrying in step."""
+
+    def __init__(
+        self,
+        path: Path,
+        hello: Hello,
+        *,
+        install: Callable[[RoutingUpdate], Awaitable[None]],
+        rng: Callable[[], float],
+    ) -> None:
+        self._path = path
+        self._hello = hello
+        self._install = install
+        self._rng = rng
+
+    async def run(self) -> None:
+        """Connect, serve, and connect again; ends only by cancellation."""
+        delay_s = FIRST_DELAY_S
+        while True:
+            try:
+                if await self._converse():
+                    delay_s = FIRST_DELAY_S
+            except (OSError, FrameError) as error:
+                log.debug("no controller to talk to", extra={"reason": str(error)})
+            await asyncio.sleep(delay_s * (0.5 + self._rng()))
+            delay_s = min(delay_s * 2, LONGEST_DELAY_S)
+
+    async def _converse(self) -> bool:
+        """One connection, to its end; True when the controller said anything."""
+        reader, writer = await asyncio.open_unix_connection(self._path)
+        frames = Frames(Install)
+        heard = False
+        try:
+            writer.write(frame(self._hello))
+            while data := await reader.read(READ_BYTES):
+                for message in frames.feed(data):
+                    heard = True
+                    writer.write(frame(await self._take(message.update)))
+        finally:
+            writer.close()
+        return heard
+
+    async def _take(self, update: RoutingUpdate) -> Ack:
+        try:
+            await self._install(update)
+        except ConfigError as error:
+            log.error(  # noqa: TRY400 - foreseen; the reason says it all
+                "refused a routing update and keeps the one it has",
+                extra={"version": update.version, "reason": str(error)},
+            )
+            return Ack(version=update.version, error=str(error))
+        return Ack(version=update.version)
