@@ -12,6 +12,7 @@ from typing import Final
 from msgspec import Struct
 
 UNIX: Final = "unix:"
+TCP_FORMS: Final = "`host:port` or `[ipv6]:port`"
 LISTEN_FORMS: Final = "`host:port`, `[ipv6]:port` or `unix:/path`"
 ENDPOINT_FORMS: Final = "`http://host:port`, `https://host:port` or `unix:/path`"
 

@@ -14,6 +14,9 @@ from sidecar.config.settings import Settings
 
 S = TypeVar("S", bound=Struct)
 
+# Shorter ones can be guessed.
+SHORTEST_TOKEN_BYTES: Final = 16
+
 _LISTEN_TLS: Final = ("cert_file", "key_file", "client_ca_file")
 _UPSTREAM_TLS: Final = ("ca_file", "cert_file", "key_file")
 _ADMIN: Final = ("token_file",)
@@ -34,15 +37,24 @@ def resolve_files(settings: Settings, directory: Path) -> Settings:
 
 
 def unreadable_files(settings: Settings) -> Iterator[Problem]:
-    """Every file the settings name that this process cannot read now, or that is empty."""
+    """Every file the settings name that this process cannot read now, or that cannot serve."""
     for path, file in _named_files(settings):
         try:
-            if file.read_bytes().strip():
-                continue
-            found = f"{file}, which is empty"
+            content = file.read_bytes().strip()
         except OSError as error:
-            found = f"{file}: {error.strerror}"
-        yield Problem(path=path, expected="a file that can be read", found=found)
+            yield Problem(
+                path=path, expected="a file that can be read", found=f"{file}: {error.strerror}"
+            )
+            continue
+        if not content:
+            yield Problem(path=path, expected="a file with content", found=f"{file}, an empty one")
+        elif path == "$.admin.token_file" and len(content) < SHORTEST_TOKEN_BYTES:
+            yield Problem(
+                path=path,
+                expected=f"a token of at least {SHORTEST_TOKEN_BYTES} bytes",
+                found=f"{len(content)} in {file}",
+                fix="make one with `openssl rand -hex 32`",
+            )
 
 
 def _named_files(settings: Settings) -> Iterator[tuple[str, Path]]:

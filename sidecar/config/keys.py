@@ -6,6 +6,7 @@ is the one place that knows how msgspec and typing spell it.
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -46,6 +47,13 @@ class Shape:
     key: Annotation = None
     section: type[Struct] | None = None
 
+    @property
+    def inner_section(self) -> type[Struct] | None:
+        """The section itself, or the one that each entry of a list or mapping is."""
+        if self.section is not None or self.item is None:
+            return self.section
+        return shape(self.item).section
+
     def constraint(self, name: str) -> Any:  # noqa: ANN401 - a bound, a length or a pattern
         """The value of a constraint such as `ge`, None when there is none."""
         return next((v for meta in self.metas if (v := getattr(meta, name)) is not None), None)
@@ -57,12 +65,22 @@ def keys(section: type[Struct]) -> tuple[Key, ...]:
         Key(
             name=field.name,
             annotation=field.type,
-            description=shape(field.type).constraint("description") or "",
+            description=_description(shape(field.type)),
             required=field.required,
             default=_default(field),
         )
         for field in msgspec.structs.fields(section)
     )
+
+
+def sections_below(section: type[Struct]) -> tuple[type[Struct], ...]:
+    """Every section that a section can hold, at any depth, each once, in the order of the keys."""
+    found: dict[type[Struct], None] = {}
+    for key in keys(section):
+        inner = shape(key.annotation).inner_section
+        if inner is not None:
+            found |= dict.fromkeys((inner, *sections_below(inner)))
+    return tuple(found)
 
 
 def shape(annotation: Annotation) -> Shape:
@@ -134,6 +152,13 @@ def from_text(kind: type, value: object) -> Duration | Size:
     if kind is Size:
         return parse_size(value)
     raise NotImplementedError(f"no configuration type: {kind.__name__}")
+
+
+def _description(parts: Shape) -> str:
+    """The key's own text; else that of the section it holds, or of the sections in it."""
+    text = parts.constraint("description")
+    section = parts.inner_section
+    return str(text or (inspect.getdoc(section) if section is not None else None) or "")
 
 
 def _default(field: msgspec.structs.FieldInfo) -> object:

@@ -68,7 +68,8 @@ class InvalidConfig(ConfigError):  # noqa: N818 - reads as the ConfigError that 
     def __init__(self, problems: Sequence[Problem]) -> None:
         first = problems[0]
         where = f" ({first.where})" if first.where else ""
-        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        others = len(problems) - 1
+        more = f" (and {others} more; `sidecar check` lists all)" if others else ""
         super().__init__(first.text + where + more, path=first.path)
         self.problems = tuple(problems)
 

@@ -203,9 +203,13 @@ class RouteSettings(_Settings, frozen=True, kw_only=True):
     name: Annotated[Name, _doc("Appears in metrics and the API; unique.")]
     match: Match = field(default_factory=Match)
     primary: Annotated[Name, _doc("A name of `models`: answers whatever no canary does.")]
-    canaries: tuple[Canary, ...] = ()
+    canaries: Annotated[
+        tuple[Canary, ...], _doc("Models that answer a percentage of the route's clients.")
+    ] = ()
     sticky: Sticky | None = None
-    shadows: tuple[Shadow, ...] = ()
+    shadows: Annotated[
+        tuple[Shadow, ...], _doc("Models that get copies of requests and answer nobody.")
+    ] = ()
     fallback: Annotated[
         bool, _doc("The primary answers for a canary that cannot be reached (counted `fallback`).")
     ] = True
@@ -255,9 +259,9 @@ class Limits(_Settings, frozen=True, kw_only=True):
 class AdminSettings(_Settings, frozen=True, kw_only=True):
     """The admin API, health and metrics."""
 
-    listen: Annotated[
-        str, _doc("`host:port` or `unix:/path`; beyond this machine a token is required.")
-    ] = "127.0.0.1:9090"
+    listen: Annotated[str, _doc("`host:port`; beyond loopback a token is required.")] = (
+        "127.0.0.1:9090"
+    )
     token_file: Annotated[
         str | None, _doc("File whose content is the bearer token that changing calls need.")
     ] = None
@@ -305,7 +309,7 @@ class Settings(_Settings, frozen=True, kw_only=True):
     admin: AdminSettings = field(default_factory=AdminSettings)
     workers: Annotated[int, Meta(ge=1, le=64, description="Data-plane processes.")] = 1
     state_dir: Annotated[str, _doc("Where runtime weights and sockets are kept.")] = "./state"
-    models: Annotated[dict[Name, ModelSettings], Meta(min_length=1)]
+    models: Annotated[dict[Name, ModelSettings], Meta(min_length=1, description="By name.")]
     routes: Annotated[
         tuple[RouteSettings, ...], Meta(min_length=1, description="Tried in this order.")
     ]

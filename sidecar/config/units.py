@@ -15,7 +15,9 @@ BYTES: Final = {
     "MiB": 2**20,
     "GiB": 2**30,
 }
-_QUANTITY: Final = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]+)\s*", re.ASCII)
+# Twelve digits are 30,000 years in seconds and a terabyte: more is a slip, and would be infinite.
+NUMBER: Final = r"[0-9]{1,12}(?:\.[0-9]{1,12})?"
+_QUANTITY: Final = re.compile(rf"\s*({NUMBER})\s*([A-Za-z]+)\s*", re.ASCII)
 
 
 class Duration(float):

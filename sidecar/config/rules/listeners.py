@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
-from sidecar.config.addresses import LISTEN_FORMS, Address, parse_listen
+from sidecar.config.addresses import LISTEN_FORMS, TCP_FORMS, Address, parse_listen
 from sidecar.config.problems import Finding, Problem, Remark
 from sidecar.config.settings import Settings
+
+_ADMIN: Final = "$.admin.listen"
 
 
 def examine_listeners(settings: Settings) -> Iterator[Finding]:
@@ -26,7 +29,7 @@ def examine_listeners(settings: Settings) -> Iterator[Finding]:
             )
         if address.path or address.port:  # with port 0 the system gives each its own
             taken.setdefault(address, path)
-        if path == "$.admin.listen":
+        if path == _ADMIN:
             yield from _admin_guard(settings, address)
     yield from _idle_tls(settings)
 
@@ -37,13 +40,15 @@ def _named_addresses(settings: Settings) -> Iterator[tuple[str, str]]:
     else:
         for index, text in enumerate(settings.listen):
             yield f"$.listen[{index}]", text
-    yield "$.admin.listen", settings.admin.listen
+    yield _ADMIN, settings.admin.listen
 
 
 def _admin_guard(settings: Settings, address: Address) -> Iterator[Finding]:
-    if not address.is_local and settings.admin.token_file is None:
+    if address.path:
+        yield Problem(path=_ADMIN, expected=TCP_FORMS, found=f'"{settings.admin.listen}"')
+    elif not address.is_local and settings.admin.token_file is None:
         yield Problem(
-            path="$.admin.listen",
+            path=_ADMIN,
             expected="a loopback address, or `admin.token_file` beside it",
             found=f'"{settings.admin.listen}", which others can reach, and no token',
             fix="name a file with a token, or listen on 127.0.0.1",
