@@ -29,8 +29,8 @@ from prometheus_client.samples import Sample
 
 from sidecar.admin.buckets import NS_PER_S, ClassicBuckets
 from sidecar.board import LATENCY_COLUMNS, CellCounter, ModelGauge, Snapshot, WorkerGauge
-from sidecar.board.layout import IntArray
 from sidecar.model import CellKey, Role, ShadowOutcome, StatusClass
+from sidecar.sketch import IntArray
 
 Cells = Sequence[tuple[int, CellKey]]
 Models = Sequence[tuple[int, str]]

@@ -9,11 +9,10 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 from prometheus_client.utils import floatToGoString
 
 from sidecar.errors import ConfigError
-from sidecar.sketch import Edges
+from sidecar.sketch import Edges, IntArray
 
 NS_PER_S = 1_000_000_000
 
@@ -46,6 +45,6 @@ class ClassicBuckets:
         # Below edge `i` are the buckets 0..i: `cumulative[i]` of the fine counts.
         self._places = np.array([edges.nearest(bound_s * NS_PER_S) for bound_s in bounds_s] + [-1])
 
-    def labelled(self, counts: npt.NDArray[np.int64]) -> list[tuple[str, int]]:
+    def labelled(self, counts: IntArray) -> list[tuple[str, int]]:
         """`(le, how many values are below it)` for fine `counts: int64[bucket]`; `+Inf` is all."""
         return list(zip(self.bounds, np.cumsum(counts)[self._places].tolist(), strict=True))

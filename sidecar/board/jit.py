@@ -31,9 +31,8 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from sidecar.sketch import record_rows
+from sidecar.sketch import IntArray, record_rows
 
-IntArray = npt.NDArray[np.int64]
 RecordRows = Callable[[IntArray, IntArray, IntArray, IntArray, npt.NDArray[np.float64]], int]
 
 _PORTABLE_CPU = "generic"

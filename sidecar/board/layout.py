@@ -40,12 +40,9 @@ from enum import IntEnum
 from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 
 from sidecar.model import ShadowOutcome, StatusClass
-from sidecar.sketch import Edges, latency_edges
-
-IntArray = npt.NDArray[np.int64]
+from sidecar.sketch import Edges, IntArray, latency_edges
 
 WORD_BYTES = 8
 PAGE_BYTES = 4096

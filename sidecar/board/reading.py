@@ -24,12 +24,11 @@ from sidecar.board.layout import (
     LATENCY_COLUMNS,
     BoardLayout,
     CellCounter,
-    IntArray,
     ModelGauge,
     SliceView,
     WorkerGauge,
 )
-from sidecar.sketch import Edges, Histogram
+from sidecar.sketch import Edges, Histogram, IntArray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,10 +69,9 @@ class Snapshot:
 
     def counts(self, cell: int, column: int) -> IntArray:
         """The bare `int64[bucket]` of one duration in a cell, by the column's number."""
-        columns = self.latency.get(cell)
-        counts: IntArray = (
-            np.zeros(self.edges.bucket_count, dtype=np.int64) if columns is None else columns[column]
-        )
+        if cell not in self.latency:
+            return np.zeros(self.edges.bucket_count, dtype=np.int64)
+        counts: IntArray = self.latency[cell][column]
         return counts
 
 
