@@ -1,4 +1,4 @@
-"""The demo world: real rows, three trained models behind the sidecar, and a live view of it all.
+"""The demo world: car loans, three trained models behind the sidecar, and a live view of it all.
 
 Needs the extra `demo` (scikit-learn). Only the command line imports this package.
 """

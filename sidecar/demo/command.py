@@ -43,9 +43,6 @@ def demo(
     except (KeyboardInterrupt, asyncio.CancelledError):
         console.print("stopped before any traffic")
         return
-    except LocalError as failure:
-        sys.stderr.write(f"sidecar demo: {failure}\n")
-        raise typer.Exit(1) from None
     if json:
         sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(summary), indent=2) + b"\n")
 

@@ -1,4 +1,4 @@
-"""Real loan applications: 50,000 labelled rows to train on, 50,000 later ones to ask about.
+"""Loan applications: 50,000 labelled rows to train on, 50,000 later ones to ask about.
 
 The rows are `synthetic_car_loan` of NannyML (Apache-2.0). They are not part of this project: its
 wheel is fetched once, by pinned version and hash, through pip, so that the user's own package

@@ -1,4 +1,4 @@
-"""Clients that ask about real loans at a steady rate, and count what they get.
+"""Clients that ask about loans at a steady rate, and count what they get.
 
 Request `i` is due at `start + i / rate`; a few clients share the schedule, so a slow answer delays
 others only when all of them wait. What the clients saw is the check on what the sidecar reports.
