@@ -47,15 +47,15 @@ _REJECTED = tuple(
 _HISTOGRAMS = {
     "total": (
         "sidecar_request_duration_seconds",
-        "From the first byte of a request to the last byte of its answer.",
+        "From reading a request's head to writing the last byte of its answer.",
     ),
     "upstream": (
         "sidecar_upstream_duration_seconds",
-        "From the request being sent to the model to the last byte of its answer.",
+        "From sending the request to the model to the last byte of its answer.",
     ),
     "first_byte": (
         "sidecar_time_to_first_byte_seconds",
-        "From the first byte of a request to the first byte of its answer.",
+        "From reading a request's head (a shadow: sending it) to the model's first byte.",
     ),
     "overhead": (
         "sidecar_overhead_seconds",
