@@ -1,0 +1,12 @@
+"""Measurements of a running sidecar beside its peers, each a command of its own.
+
+    python -m loadtests.compare    CPU per request beside nginx, HAProxy and Envoy
+    python -m loadtests.growth     what body size, connections, models and workers cost
+    python -m loadtests.cost       where the microseconds of a request go
+    python -m loadtests.rollback   how long until every worker has confirmed a rollback
+    python -m loadtests.startup    how long until ready, with and without compiled kernels
+    python -m loadtests            all of them, one after the other
+
+Nothing here imports the product: the sidecar is started by its command, loaded through its sockets
+and judged by what the kernel counts for its processes. docs/performance.md tells the method.
+"""

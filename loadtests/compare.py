@@ -1,0 +1,195 @@
+"""CPU per request of the sidecar beside nginx, HAProxy and Envoy doing the same.
+
+All of them stand in front of one nginx upstream that answers a small prediction. wrk sends a
+30-feature inference request with 12 header fields over 32 connections, each with one request at a
+time. The proxies take turns, round by round and in alternating order, and ratios are taken pair by
+pair, so that whatever slows the machine down slows both. Memory is read of each proxy alone, under
+load, before the rounds: two sidecars at once would share pages that one does not.
+
+Needs nginx, haproxy, wrk and envoy; a missing peer other than Envoy is left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Final
+
+from loadtests.peers import envoy, haproxy, nginx
+from loadtests.rig import sidecar
+from loadtests.rig.command import options, run, say, stage
+from loadtests.rig.load import Load, Round, Subject, median_of, median_ratio, run_round
+from loadtests.rig.machine import Surroundings
+from loadtests.rig.processes import Fleet, tree_pss_mib
+from loadtests.rig.report import Bar, Report, Table
+from loadtests.rig.tools import find, require
+from loadtests.rig.traffic import PATH, Traffic
+
+WARM_UP_S: Final = 1
+MEMORY_LOAD_S: Final = 2
+ORDER: Final = (  # those that a bar divides by each other stand beside each other
+    nginx.PLAIN,
+    haproxy.PLAIN,
+    envoy.PLAIN,
+    sidecar.PLAIN,
+    envoy.SPLIT,
+    sidecar.SPLIT,
+    nginx.MIRROR,
+)
+LIKE_FOR_LIKE: Final = {
+    envoy.SPLIT: sidecar.SPLIT,
+    nginx.MIRROR: sidecar.SPLIT,
+    envoy.PLAIN: sidecar.PLAIN,
+    nginx.PLAIN: sidecar.PLAIN,
+    haproxy.PLAIN: sidecar.PLAIN,
+}
+
+Start = Callable[[Fleet, int], list[Subject]]
+Rounds = Mapping[str, Sequence[Round]]
+
+
+def start_plain(fleet: Fleet, upstream: int) -> list[Subject]:
+    routing = sidecar.plain_route(upstream)
+    return [sidecar.start(fleet, "sidecar-plain", routing).subject(sidecar.PLAIN)]
+
+
+def start_split(fleet: Fleet, upstream: int) -> list[Subject]:
+    routing = sidecar.split_route(upstream)
+    return [sidecar.start(fleet, "sidecar-split", routing).subject(sidecar.SPLIT)]
+
+
+def measure(chosen: argparse.Namespace) -> Report:
+    for tool in ("nginx", "wrk", "envoy"):
+        require(tool)
+    starts: list[Start] = [nginx.start, envoy.start, start_plain, start_split]
+    if find("haproxy"):
+        starts.append(haproxy.start)
+    surroundings = Surroundings()
+    with stage() as fleet:
+        upstream = nginx.start_upstream(fleet)
+        script = Traffic().script(fleet.home, "inference")
+        load = Load(
+            script=script, path=PATH, connections=chosen.connections, seconds=chosen.seconds
+        )
+        memory = measure_memory(starts, fleet, upstream, load)
+        subjects = [subject for start in starts for subject in start(fleet, upstream)]
+        subjects.sort(key=lambda subject: ORDER.index(subject.name))
+        rounds = take_turns(subjects, load, chosen.rounds)
+    return report(rounds, memory, load, surroundings)
+
+
+def measure_memory(
+    starts: Sequence[Start], fleet: Fleet, upstream: int, load: Load
+) -> dict[str, float]:
+    """Each proxy's PSS in MiB after some load, while no other proxy runs."""
+    brief = Load(
+        script=load.script, path=load.path, connections=load.connections, seconds=MEMORY_LOAD_S
+    )
+    found: dict[str, float] = {}
+    for start in starts:
+        with Fleet(fleet.home) as alone:
+            for subject in start(alone, upstream):
+                run_round(subject, brief)
+                found[subject.name] = tree_pss_mib(subject.pid)
+                say(f"memory: {subject.name} {found[subject.name]:.1f} MiB")
+    return found
+
+
+def take_turns(subjects: Sequence[Subject], load: Load, count: int) -> dict[str, list[Round]]:
+    """`count` rounds of each subject, interleaved, every second time in reverse."""
+    warm_up = Load(
+        script=load.script, path=load.path, connections=load.connections, seconds=WARM_UP_S
+    )
+    for subject in subjects:
+        run_round(subject, warm_up)
+    rounds: dict[str, list[Round]] = {subject.name: [] for subject in subjects}
+    for number in range(count):
+        for subject in subjects if number % 2 == 0 else reversed(subjects):
+            done = run_round(subject, load)
+            rounds[subject.name].append(done)
+            say(f"round {number + 1}/{count}: {subject.name} {done.cpu_us:.1f} us CPU per request")
+    return rounds
+
+
+def report(
+    rounds: Rounds, memory: Mapping[str, float], load: Load, surroundings: Surroundings
+) -> Report:
+    medians = {name: median_of(taken) for name, taken in rounds.items()}
+    rows = []
+    for name, middle in medians.items():
+        cpu = [one.cpu_us for one in rounds[name]]
+        rows.append([
+            f"**{name}**" if name in {sidecar.PLAIN, sidecar.SPLIT} else name,
+            f"{middle.cpu_us:.1f}",
+            f"{min(cpu):.1f} to {max(cpu):.1f}",
+            f"{middle.rate:,.0f}",
+            f"{middle.p50_us / 1000:.2f}",
+            f"{middle.p99_us / 1000:.2f}",
+            f"{memory[name]:.1f}",
+            str(middle.errors),
+        ])  # fmt: skip
+    table = Table(
+        ("proxy", "CPU us/request", "range", "requests/s", "p50 ms", "p99 ms", "PSS MiB", "errors"),
+        rows,
+    )
+    ratios = {
+        peer: median_ratio(rounds[ours], rounds[peer])
+        for peer, ours in LIKE_FOR_LIKE.items()
+        if peer in rounds
+    }
+    beside = Table(
+        ("like for like", "CPU per request"),
+        [[f"{LIKE_FOR_LIKE[peer]} / {peer}", f"{ratio:.2f}"] for peer, ratio in ratios.items()],
+    )
+    count = len(next(iter(rounds.values())))
+    method = (
+        f"Medians of {count} interleaved rounds of {load.seconds} s with {load.connections} "
+        "connections, one worker each; ratios are medians of the ratios pair by pair."
+    )
+    errors = sum(medians[name].errors for name in (sidecar.PLAIN, sidecar.SPLIT))
+    return Report(
+        name="compare",
+        parts=[
+            surroundings.describe(("nginx", "haproxy", "envoy", "wrk")) + " " + method,
+            table,
+            beside,
+        ],
+        data={
+            "medians": {name: asdict(middle) for name, middle in medians.items()},
+            "rounds": {name: [asdict(one) for one in taken] for name, taken in rounds.items()},
+            "spread": {
+                name: statistics.pstdev(one.cpu_us for one in taken)
+                for name, taken in rounds.items()
+            },
+            "pss_mib": dict(memory),
+            "ratios": ratios,
+        },
+        bars=[
+            Bar(
+                what="canary + shadow + histograms, against Envoy's mirror + canary",
+                measured=ratios[envoy.SPLIT], limit=0.60, aim=0.50,
+            ),
+            Bar(
+                what="plain forwarding with histograms, against Envoy's",
+                measured=ratios[envoy.PLAIN], limit=0.70, aim=0.55,
+            ),
+            Bar(
+                what="PSS of launcher, controller and one worker",
+                measured=memory[sidecar.SPLIT], limit=220, unit=" MiB",
+            ),
+            Bar(what="failed requests of the sidecar", measured=errors, limit=0),
+        ],
+    )  # fmt: skip
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = options("loadtests.compare", __doc__ or "", rounds=7, seconds=4)
+    parser.add_argument("--connections", type=int, default=32, help="default 32")
+    return run(parser, measure, arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,4 @@
+"""What the measurements share: processes, load, a running sidecar, tables.
+
+Each module says one thing and none knows what is being measured.
+"""
