@@ -6,9 +6,14 @@ anything it would have to guess. It shares no code with the product.
 
 from __future__ import annotations
 
+import fcntl
 import socket
+import struct
+import termios
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from time import monotonic, sleep
 
 DEADLINE_S = 10.0
 
@@ -74,6 +79,8 @@ class Stream:
         if sock.family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.sock = sock
+        self._deadline_s = deadline_s
+        self._on_silence: Callable[[], None] | None = None
         self.received = b""
         self._at = 0  # how much of `received` was consumed
 
@@ -84,9 +91,22 @@ class Stream:
         self.sock.sendall(data)
 
     def send_bytewise(self, data: bytes) -> None:
-        """Send every byte by its own system call. Raises OSError when the other side is gone."""
+        """Send byte by byte, each once the other side has read the one before; Unix sockets only.
+
+        Raises OSError when the other side is gone, TimeoutError when it does not read on.
+        """
         for at in range(len(data)):
             self.sock.sendall(data[at : at + 1])
+            self.wait_until_read()
+
+    def wait_until_read(self) -> None:
+        """Wait until the other side has read everything; Unix sockets only. Raises TimeoutError."""
+        assert self.sock.family == socket.AF_UNIX, "only these tell"
+        deadline = monotonic() + self._deadline_s
+        while struct.unpack("i", fcntl.ioctl(self.sock, termios.TIOCOUTQ, b"\0\0\0\0"))[0]:
+            if monotonic() > deadline:
+                raise TimeoutError("what was sent is not being read")
+            sleep(0)
 
     def finish(self) -> None:
         """Say that nothing more will be sent."""
@@ -103,11 +123,21 @@ class Stream:
 
     # -- reading ---------------------------------------------------------------------------------
 
+    def on_silence(self, call: Callable[[], None], *, after_s: float = 0.02) -> None:
+        """From now on, when nothing comes for so long: call this and read on."""
+        self.sock.settimeout(after_s)
+        self._on_silence = call
+
     def _more(self) -> None:
         try:
             data = self.sock.recv(256 * 1024)
         except ConnectionError:
             raise StreamEnded(End.RESET, self.received[self._at :]) from None
+        except TimeoutError:
+            if self._on_silence is None:
+                raise
+            self._on_silence()
+            return
         if not data:
             raise StreamEnded(End.CLEAN, self.received[self._at :])
         self.received += data

@@ -8,9 +8,9 @@
 
     with Upstream(answers_twice) as upstream: ...
 
-Each connection runs its script on a thread of its own; when the script returns, or meets the end of
-the stream, the connection is closed. Any other exception in a script fails the test when the upstream
-is closed. Every byte received is kept, connection by connection, in the order they were accepted.
+Each connection runs its script on a thread of its own; when the script returns, or meets the end
+of the stream, the connection is closed. Any other exception in a script fails the test when the
+upstream is closed. Every byte received is kept, connection by connection, in the order accepted.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ class Connection(Stream):
         self.requests: list[Message] = []
         self.ended: End | None = None
         self.ended_at = 0.0  # time.monotonic() of the FIN or RST from the sidecar
+        self.over = False  # its script has ended
 
     def _more(self) -> None:
         try:
@@ -115,6 +116,11 @@ class Upstream:
         """Every byte received, one entry per connection."""
         return [one.received for one in self.connections]
 
+    @property
+    def open(self) -> int:
+        """Connections whose scripts still run."""
+        return sum(not one.over for one in self.connections)
+
     def wait_for(
         self, condition: Callable[[Self], bool], *, deadline_s: float = DEADLINE_S
     ) -> None:
@@ -171,3 +177,4 @@ class Upstream:
             self._failures.append(failure)
         finally:
             connection.close()
+            connection.over = True

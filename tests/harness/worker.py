@@ -22,6 +22,7 @@ from typing import Any, Self, TypeVar
 
 import uvloop
 
+from harness.stream import DEADLINE_S, Stream
 from sidecar.board import Board, BoardLayout, CellCounter, ModelGauge, WorkerGauge
 from sidecar.board.jit import Kernels, warm
 from sidecar.board.reading import Snapshot
@@ -30,7 +31,6 @@ from sidecar.config.update import RoutingUpdate
 from sidecar.model import CellKey, Role
 from sidecar.proxy import Listener, Worker
 from sidecar.routing import Split
-from harness.stream import DEADLINE_S, Stream
 
 T = TypeVar("T")
 CELLS = 32
@@ -219,6 +219,43 @@ class RunningWorker:
     def model_gauge(self, model: str, gauge: ModelGauge) -> int:
         """One number of a model's pool."""
         return self.snapshot().model_sum(list(self._models).index(model), gauge)
+
+    def open_connections(self, model: str) -> int:
+        """Connections to a model at this moment; those that are being made count too."""
+
+        def count() -> int:
+            assert self.worker is not None
+            endpoints = self.worker._plane.current.pools[model].endpoints
+            return sum(len(one.open) + one.connecting for one in endpoints)
+
+        return self.call(count)
+
+    def pass_time(self, seconds: float) -> None:
+        """Let deadlines towards clients and models be met as if so much time had passed."""
+        assert self.worker is not None
+        plane = self.worker._plane
+        self.call(lambda: plane.tick(plane.now() + seconds))
+
+    def pass_client_time(self, seconds: float) -> None:
+        """The same for clients alone: models lose nothing by it."""
+
+        def expire() -> None:
+            assert self.worker is not None
+            plane = self.worker._plane
+            for client in [one for one in plane.clients if one.deadline <= plane.now() + seconds]:
+                client.expire()
+
+        self.call(expire)
+
+    def drop_idle(self, model: str) -> None:
+        """Close a model's idle connections, so that the next request needs a new one."""
+
+        def drop() -> None:
+            assert self.worker is not None
+            for endpoint in self.worker._plane.current.pools[model].endpoints:
+                endpoint.close()
+
+        self.call(drop)
 
     def wait_for(
         self, condition: Callable[[Self], bool], *, deadline_s: float = DEADLINE_S
