@@ -104,6 +104,7 @@ class Acceptor:
             accepted.close()  # the client left, or does not speak TLS: nobody to tell
         finally:
             self.handshakes -= 1
+            self.room()  # a handshake that came to nothing held a place too
 
     def close(self) -> None:
         """Take everything that is queued, then close the socket."""

@@ -2,7 +2,8 @@
 
 An idle connection is dropped before the model drops it, since a request that meets a closing connection may
 not be repeated when it is a POST. How long is learned: at most `pool.idle_timeout`, less when the model's
-Keep-Alive field says so, less when connections were seen to be closed younger.
+Keep-Alive field says so, less when connections were seen to be closed younger. What was seen is forgotten
+by and by, since a model that restarts closes young connections too.
 """
 
 from __future__ import annotations
@@ -17,13 +18,15 @@ from sidecar.board import ModelGauge
 from sidecar.config.settings import ModelSettings, UpstreamTls
 from sidecar.errors import UpstreamError
 from sidecar.proxy.head import ResponseParser
-from sidecar.proxy.resolver import Resolver
+from sidecar.proxy.resolver import Address, Resolver
 from sidecar.proxy.upstream import UpstreamConnection
 
 if TYPE_CHECKING:
     from sidecar.proxy.pool import Pool
 
 LEARNED_SHARE: Final = 0.5  # of the age at which the model was seen to close an idle connection
+FORGET_S: Final = 10.0  # after so long without such a close, twice the age is trusted
+LEAST_TRUST_S: Final = 0.001  # what doubling begins with
 KEEP_ALIVE_MARGIN_S: Final = 1.0  # below what Keep-Alive promises: the request travels too
 DOWN_FOR_S: Final = 1.0  # an endpoint that refused is passed over this long while others are there
 
@@ -51,7 +54,10 @@ class Endpoint:
         self.down_until = 0.0
         self._pool = pool
         self._tls = tls
-        self._limit_s = float(settings.pool.idle_timeout)
+        self._most_s = float(settings.pool.idle_timeout)  # configured, or promised by the model
+        self._limit_s = self._most_s  # what is trusted now
+        self._learned_at = 0.0
+        self._followed: tuple[Address, ...] = ()  # the addresses that connections may lead to
         parts = urlsplit(url)
         self._server_name = settings.tls.server_name or parts.hostname
         if parts.scheme == "unix":
@@ -62,7 +68,7 @@ class Endpoint:
             self._path = None
             self.authority = parts.netloc.encode("ascii")
             default = 443 if parts.scheme == "https" else 80
-            self._resolver = Resolver(parts.hostname or "", parts.port or default)
+            self._resolver = Resolver(parts.hostname or "", parts.port or default, spawn=pool.spawn)
 
     @property
     def in_use(self) -> int:
@@ -89,12 +95,11 @@ class Endpoint:
     def release(self, connection: UpstreamConnection, keep_alive_s: float | None) -> None:
         """A call ended cleanly; the connection may serve the next."""
         if keep_alive_s is not None:
-            self._trust(max(keep_alive_s - KEEP_ALIVE_MARGIN_S, keep_alive_s * LEARNED_SHARE))
+            promised = max(keep_alive_s - KEEP_ALIVE_MARGIN_S, keep_alive_s * LEARNED_SHARE)
+            self._most_s = min(self._most_s, promised)
+            self._limit_s = min(self._limit_s, promised)
         connection.idle_since = self.now()
         self._pool.released(self, connection)
-
-    def _trust(self, seconds: float) -> None:
-        self._limit_s = min(self._limit_s, seconds)
 
     # -- what a connection tells -----------------------------------------------------------------
 
@@ -111,39 +116,56 @@ class Endpoint:
         self.open.discard(connection)
         self._pool.room()
 
-    def lost(self, connection: UpstreamConnection, *, idle: bool) -> None:
-        """A connection has ended. One that the model closed while idle teaches how long it waits."""
-        if idle and connection in self.open and connection.used:
-            age_s = self.now() - connection.idle_since
-            self._trust(age_s * LEARNED_SHARE)
-            self._pool.gauge(ModelGauge.IDLE_CLOSED_BY_MODEL)
+    def lost(self, connection: UpstreamConnection, *, idle: bool, began: bool) -> None:
+        """A connection has ended. One that the model closed while idle teaches how long it waits.
+
+        So does one that ended under a request before its answer began.
+        """
+        if connection in self.open and connection.used and not began:
+            self._learned_at = self.now()
+            age_s = self._learned_at - connection.idle_since
+            self._limit_s = min(self._limit_s, age_s * LEARNED_SHARE)
+            if idle:
+                self._pool.gauge(ModelGauge.IDLE_CLOSED_BY_MODEL)
         self.forget(connection)
 
     def failed(self) -> None:
         """A call got no answer, or a broken one."""
         self._pool.failed()
 
+    def succeeded(self) -> None:
+        """A call got its answer on a connection that is not kept."""
+        self._pool.succeeded()
+
     def tick(self, now: float) -> None:
         """Close what is idle for too long; end what is past its deadline; follow the name."""
+        if self._limit_s < self._most_s and now - self._learned_at > FORGET_S:
+            self._learned_at = now
+            self._limit_s = min(max(2 * self._limit_s, LEAST_TRUST_S), self._most_s)
         oldest = now - self._limit_s
         while self.idle and self.idle[0].idle_since < oldest:
             self.idle[0].abort()
         for connection in [one for one in self.open if one.deadline <= now]:
             connection.expire()
-        if self._resolver is not None and self.open and self._resolver.stale(now):
-            self._pool.spawn(self._follow_name(), "resolve")
+        if self._resolver is not None and self.open:
+            self._follow_name(self._resolver, now)
 
-    async def _follow_name(self) -> None:
-        if self._resolver is not None:
-            gone = await self._resolver.refresh(self.now())
-            for connection in [one for one in self.idle if _peer(one) in gone]:
+    def _follow_name(self, resolver: Resolver, now: float) -> None:
+        """Keep what is known of the name fresh; drop idle connections to addresses it has lost."""
+        if resolver.stale(now):
+            resolver.refresh(now)
+        if resolver.known is not self._followed:
+            self._followed = resolver.known
+            for connection in [one for one in self.idle if _peer(one) not in self._followed]:
                 connection.abort()
 
     # -- connecting ------------------------------------------------------------------------------
 
     async def connect(self) -> UpstreamConnection:
-        """Open a connection within the connect timeout. Raises UpstreamError, `unsent`."""
-        self.connecting += 1
+        """Open a connection within the connect timeout. Raises UpstreamError, `unsent`.
+
+        The pool has counted it in `connecting` already.
+        """
         try:
             async with asyncio.timeout(self.timeouts.connect):
                 connection = await self._connect()
@@ -164,6 +186,13 @@ class Endpoint:
             ) from None
         finally:
             self.connecting -= 1
+        if connection.transport is None or connection.transport.is_closing():
+            self.down_until = self.now() + DOWN_FOR_S
+            raise UpstreamError(
+                "the model closed the connection at once",
+                code="upstream_unreachable",
+                unsent=True,
+            )
         self.open.add(connection)
         self.down_until = 0.0
         return connection

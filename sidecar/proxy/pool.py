@@ -83,8 +83,8 @@ class Pool:
                 call.connected(connection)
                 return
         if len(endpoint.open) + endpoint.connecting < self._limit:
-            self.spawn(self._connect(endpoint), f"connect {self.name}")
-        elif len(self._waiting) >= self.settings.pool.waiters:
+            self._grow(endpoint)
+        elif len(self._waiting) - self._connecting >= self.settings.pool.waiters:
             call.failed(
                 UpstreamError(
                     "too many requests wait for this model",
@@ -107,6 +107,15 @@ class Pool:
         now = self.now()
         return min(self.endpoints, key=lambda one: (one.down_until > now, one.in_use))
 
+    @property
+    def _connecting(self) -> int:
+        return sum(one.connecting for one in self.endpoints)
+
+    def _grow(self, endpoint: Endpoint) -> None:
+        # Counted here, not when the task first runs: the limit holds for calls of one iteration too.
+        endpoint.connecting += 1
+        self.spawn(self._connect(endpoint), f"connect {self.name}")
+
     async def _connect(self, endpoint: Endpoint) -> None:
         self.gauge(ModelGauge.CONNECTS)
         try:
@@ -116,12 +125,10 @@ class Pool:
             self.failed()
             if self._waiting:
                 self._waiting.popleft()[0].failed(error)
+            self.room()  # the others still wait for the place that this attempt held
             return
-        if self._closed:
-            connection.abort()
-        elif connection.transport is not None:
-            connection.idle_since = self.now()
-            self.released(endpoint, connection)
+        connection.idle_since = self.now()
+        self.released(endpoint, connection)
 
     def released(self, endpoint: Endpoint, connection: UpstreamConnection) -> None:
         """A connection is free: it goes to whoever waits longest, else to the idle ones."""
@@ -136,17 +143,18 @@ class Pool:
 
     def room(self) -> None:
         """A connection has gone; if calls wait for its place, make another."""
-        if not self._waiting or self._closed:
+        if self._connecting >= len(self._waiting):
             return
-        connecting = sum(one.connecting for one in self.endpoints)
         endpoint = self._only or self._least_loaded()
-        if (
-            connecting < len(self._waiting)
-            and len(endpoint.open) + endpoint.connecting < self._limit
-        ):
-            self.spawn(self._connect(endpoint), f"connect {self.name}")
+        if len(endpoint.open) + endpoint.connecting < self._limit:
+            self._grow(endpoint)
 
     # -- health ----------------------------------------------------------------------------------
+
+    def succeeded(self) -> None:
+        """An answer came, on a connection that is not kept."""
+        if not self.breaker.clean:
+            self.breaker.succeeded()
 
     def failed(self) -> None:
         """Count a failure to get an answer."""

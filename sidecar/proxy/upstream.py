@@ -184,6 +184,7 @@ class UpstreamConnection(asyncio.Protocol):
         if head.status == 101 or head.status >= 200:
             self._call = None
             self.deadline = inf
+            self.endpoint.succeeded()
             self.endpoint.give_away(self)
             call.switched(head, self, rest)
             return
@@ -252,6 +253,7 @@ class UpstreamConnection(asyncio.Protocol):
         """Keep the connection for the next call, if both messages ended cleanly."""
         self._interims = 0
         if head.close or not self._request_complete or self.transport is None:
+            self.endpoint.succeeded()
             self._close()
             return
         self.used = True
@@ -263,15 +265,19 @@ class UpstreamConnection(asyncio.Protocol):
         call = self._call
         if call is not None and self._head is not None and self._left < 0 and self._decoder is None:
             self._call = self._head = None
+            self.endpoint.succeeded()
             self._close()
             call.end([])
 
     def connection_lost(self, exc: Exception | None) -> None:
         idle = self._call is None
+        began = self._head is not None or bool(self._buffer) or self._interims > 0
         self.transport = None
-        self.endpoint.lost(self, idle=idle)
+        self.endpoint.lost(self, idle=idle, began=began)
         if not idle:
-            began = self._head is not None or bool(self._buffer) or self._interims > 0
+            if began or not self.used:
+                # Else the request may just have met a connection at the end of its idle time.
+                self.endpoint.failed()
             self._tell(
                 UpstreamError(
                     "the model closed the connection "
@@ -296,6 +302,11 @@ class UpstreamConnection(asyncio.Protocol):
         if self._head is not None:
             what = "fell silent inside its answer"
         elif not self._request_complete:
+            if self.transport is not None and not self.transport.get_write_buffer_size():
+                # Everything there is was taken: it is the client that is silent, at its own risk.
+                self._extend(self.endpoint.timeouts.idle)
+                if self.deadline < self._total_deadline:
+                    return
             what = "stopped taking the request"
         else:
             what = "did not answer in time"
@@ -303,13 +314,14 @@ class UpstreamConnection(asyncio.Protocol):
 
     def _fail(self, error: UpstreamError) -> None:
         self._close()
+        if self._call is not None:
+            self.endpoint.failed()
         self._tell(error)
 
     def _tell(self, error: UpstreamError) -> None:
         call = self._call
         self._call = self._head = self._decoder = None
         if call is not None:
-            self.endpoint.failed()
             call.failed(error)
 
     def _close(self) -> None:

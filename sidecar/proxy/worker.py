@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
+from math import inf
 from typing import Final
 
 from sidecar.board import Recorder, WorkerGauge
@@ -31,6 +32,9 @@ log = logging.getLogger(__name__)
 TICK_S: Final = (
     0.05  # how late a deadline may be noticed; a tick over 10,000 idle clients costs 0.3 ms
 )
+# A process that was stopped (a frozen container, a suspended machine) wakes up with every deadline
+# passed and the answers still unread: it reads before it judges.
+LATE_S: Final = 0.5
 DRAIN_IDLE_S: Final = (
     1.0  # an idle client may still send one request, answered with `Connection: close`
 )
@@ -51,6 +55,7 @@ class Worker:
         self._plane = Plane(recorder, loop, self._tasks)
         self._installed: Installed | None = None
         self._tick_handle: asyncio.TimerHandle | None = None
+        self._ticked_at = loop.time()
         self._acceptors = [
             Acceptor(one, self._plane, limit=settings.limits.connections or DEFAULT_CONNECTIONS)
             for one in sockets
@@ -156,13 +161,19 @@ class Worker:
         """Begin to accept connections; an update must be installed."""
         if self._installed is None:
             raise ConfigError("a worker needs routing before it can accept connections")
+        self._ticked_at = self._loop.time()
         self._tick()
         for acceptor in self._acceptors:
             acceptor.start()
 
     def _tick(self) -> None:
-        self._plane.tick(self._loop.time())
+        now = self._loop.time()
+        late = now - self._ticked_at > LATE_S
+        # Never late twice in a row: under overload deadlines pass too.
+        self._ticked_at = inf if late else now
         self._tick_handle = self._loop.call_later(TICK_S, self._tick)
+        if not late:
+            self._plane.tick(now)
 
     def _room(self) -> None:
         for acceptor in self._acceptors:
