@@ -75,8 +75,8 @@ def parse_endpoint(url: str) -> Endpoint:
 
 
 def _unix(path: str) -> Address:
-    if not path.startswith("/"):
-        raise ValueError("a path that does not begin with `/`")
+    if not path.startswith("/") or path.startswith("//"):
+        raise ValueError("a path that does not begin with one `/`")
     if "\0" in path or len(path.encode()) > LONGEST_SOCKET_PATH_BYTES:
         raise ValueError(f"a path of more than {LONGEST_SOCKET_PATH_BYTES} bytes")
     return Address(path=path)
@@ -96,12 +96,12 @@ def _tcp(text: str, *, default_port: int | None, lowest_port: int) -> Address:
 def _split_port(text: str) -> tuple[str, str | None]:
     if text.startswith("["):
         literal, bracket, rest = text[1:].partition("]")
+        if not bracket or (rest and not rest.startswith(":")):
+            raise ValueError("no port after the brackets")
         try:
             ipaddress.IPv6Address(literal)
         except ValueError:
             raise ValueError("no IPv6 address between the brackets") from None
-        if not bracket or (rest and not rest.startswith(":")):
-            raise ValueError("no port after the brackets")
         return literal, rest[1:] if rest else None
     host, colon, port = text.partition(":")
     if ":" in port:

@@ -31,8 +31,7 @@ def find_problems(value: object, annotation: Annotation, path: str) -> Iterator[
     if value is None and parts.optional:
         return
     if parts.choices:
-        annotation = _choice(value, parts.choices)
-        parts = shape(annotation)
+        parts = shape(_choice(value, parts.choices))
     if parts.section is not None and isinstance(value, dict):
         yield from _section_problems(value, parts.section, path)
     elif parts.key is not None and isinstance(value, dict) and value:

@@ -118,9 +118,13 @@ class _Builder:
             if key_node.tag == _MERGE:
                 merged = self._merged(value_node, path) | merged
                 continue
+            if not isinstance(key_node, yaml.ScalarNode):
+                self._problem(path, key_node, "text as a key", "a list or mapping")
+                continue
             key = self._scalar(key_node, path) if key_node.tag in _SCALARS else None
             if not isinstance(key, str):
-                self._problem(path, key_node, "text as a key", shown(key), f'write "{key}"')
+                found = key_node.value
+                self._problem(path, key_node, "text as a key", found, f'quote it: "{found}"')
             elif key in own:
                 first = self.lines[child(path, key)]
                 self._problem(
