@@ -51,19 +51,14 @@ class AdminClient:
     @classmethod
     def at(cls, address: str, token_file: Path | None = None) -> AdminClient:
         """A client for `host:port` or `http://host:port`. Raises ConfigError for anything else."""
-        parts = urlsplit(address if "//" in address else f"//{address}")
         try:
-            port = parts.port
+            parts = urlsplit(address if "//" in address else f"//{address}")
+            host, port = parts.hostname, parts.port
         except ValueError:
-            port = None
-        if (
-            parts.scheme not in {"", "http"}
-            or not parts.hostname
-            or not port
-            or parts.path.strip("/")
-        ):
+            host = port = None
+        if not host or not port or parts.scheme not in {"", "http"} or parts.path.strip("/"):
             raise ConfigError(f"expected `host:port`, got {address!r}", path="--admin")
-        return cls(WILDCARDS.get(parts.hostname, parts.hostname), port, token_file)
+        return cls(WILDCARDS.get(host, host), port, token_file)
 
     def get(self, path: str) -> Json:
         """The data of a reading call. Raises Unreachable and Refused."""
@@ -122,7 +117,9 @@ class AdminClient:
 
 def _refusal(status: int, data: Json, *, with_token: bool) -> Refused:
     error = data.get("error", {}) if isinstance(data, dict) else {}
-    message = str(error.get("message") or HTTPStatus(status).phrase)
+    message = "\n  ".join(
+        error.get("problems") or [error.get("message") or HTTPStatus(status).phrase]
+    )
     if status == HTTPStatus.UNAUTHORIZED:
         message = (
             "The token is not the one this sidecar wants"

@@ -77,7 +77,10 @@ def main() -> None:
     try:
         build(sys.argv[1:])()
     except SidecarError as error:
-        output.say(f"sidecar: {error}")
+        # A refused configuration (`InvalidConfig`) lists its problems; not imported for its name
+        # only.
+        problems = [str(problem) for problem in getattr(error, "problems", ())]
+        output.say("\n  ".join(["sidecar:", *problems]) if problems else f"sidecar: {error}")
         sys.exit(exit_code(error))
     except KeyboardInterrupt:
         sys.exit(130)  # 128 + SIGINT, as shells have it

@@ -42,7 +42,7 @@ def weights(
     through reloads and restarts, until `sidecar weights --reset [ROUTE]`.
     """
     client = target.find(config, admin, token_file)
-    route, wanted = _parse(assignments or [])
+    route, wanted = parse(assignments or [])
     if reset:
         if wanted:
             raise ConfigError("--reset takes a route only", path="weights")
@@ -73,7 +73,7 @@ def weights(
     )
 
 
-def _parse(assignments: list[str]) -> tuple[str | None, dict[str, float]]:
+def parse(assignments: list[str]) -> tuple[str | None, dict[str, float]]:
     """`["iris", "next=10"]` as route and percentages. Raises ConfigError."""
     route: str | None = None
     wanted: dict[str, float] = {}

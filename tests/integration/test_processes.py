@@ -152,6 +152,7 @@ def test_a_wrong_configuration_is_an_error_in_words(sidecar):
     running = sidecar(one_route("ftp://example.com"), wait=False)
     assert running.wait() == 2
     assert "$.models.stable.url" in running.stderr
+    assert "$.models.next.url" in running.stderr  # every problem, not only the first
     assert "Traceback" not in running.stderr
 
 
