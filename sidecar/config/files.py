@@ -1,7 +1,11 @@
-"""Files that the configuration names: relative ones stand beside it, and all must be readable."""
+"""Files that the configuration names: relative ones stand beside it, and all must serve.
+
+What a file holds is never part of a message: some are secrets.
+"""
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, TypeVar
@@ -9,17 +13,20 @@ from typing import Final, TypeVar
 import msgspec
 from msgspec import Struct
 
-from sidecar.config.problems import ROOT, Problem, child
-from sidecar.config.settings import Settings
+from sidecar.config.problems import Problem, child
+from sidecar.config.settings import ListenTls, Settings, UpstreamTls
 
 S = TypeVar("S", bound=Struct)
 
 # Shorter ones can be guessed.
 SHORTEST_TOKEN_BYTES: Final = 16
 
-_LISTEN_TLS: Final = ("cert_file", "key_file", "client_ca_file")
-_UPSTREAM_TLS: Final = ("ca_file", "cert_file", "key_file")
 _ADMIN: Final = ("token_file",)
+
+# The keys of certificate, key and authorities.
+_TlsNames = tuple[str, str, str]
+_LISTEN_TLS: Final[_TlsNames] = ("cert_file", "key_file", "client_ca_file")
+_UPSTREAM_TLS: Final[_TlsNames] = ("cert_file", "key_file", "ca_file")
 
 
 def resolve_files(settings: Settings, directory: Path) -> Settings:
@@ -36,42 +43,69 @@ def resolve_files(settings: Settings, directory: Path) -> Settings:
     )
 
 
-def unreadable_files(settings: Settings) -> Iterator[Problem]:
-    """Every file the settings name that this process cannot read now, or that cannot serve."""
-    for path, file in _named_files(settings):
+def examine_files(settings: Settings) -> Iterator[Problem]:
+    """Every file that this process cannot read now, or that cannot serve. Blocking."""
+    if settings.admin.token_file is not None:
+        yield from _token_problems("$.admin.token_file", settings.admin.token_file)
+    if settings.tls is not None:
+        yield from _tls_problems("$.tls", settings.tls, _LISTEN_TLS)
+    for name, model in settings.models.items():
+        path = child(child("$.models", name), "tls")
+        yield from _tls_problems(path, model.tls, _UPSTREAM_TLS)
+
+
+def _token_problems(path: str, file: str) -> Iterator[Problem]:
+    try:
+        length = len(Path(file).read_bytes().strip())
+    except OSError as error:
+        yield _unreadable(path, file, error)
+        return
+    if length < SHORTEST_TOKEN_BYTES:
+        yield Problem(
+            path=path,
+            expected=f"a token of at least {SHORTEST_TOKEN_BYTES} bytes",
+            found=f"{length} in {file}",
+            fix="make one with `openssl rand -hex 32`",
+        )
+
+
+def _tls_problems(path: str, tls: ListenTls | UpstreamTls, names: _TlsNames) -> Iterator[Problem]:
+    readable = True
+    for name in names:
+        file = getattr(tls, name)
         try:
-            content = file.read_bytes().strip()
-        except OSError as error:
-            yield Problem(
-                path=path, expected="a file that can be read", found=f"{file}: {error.strerror}"
-            )
-            continue
-        if not content:
-            yield Problem(path=path, expected="a file with content", found=f"{file}, an empty one")
-        elif path == "$.admin.token_file" and len(content) < SHORTEST_TOKEN_BYTES:
-            yield Problem(
-                path=path,
-                expected=f"a token of at least {SHORTEST_TOKEN_BYTES} bytes",
-                found=f"{len(content)} in {file}",
-                fix="make one with `openssl rand -hex 32`",
-            )
-
-
-def _named_files(settings: Settings) -> Iterator[tuple[str, Path]]:
-    models = child(ROOT, "models")
-    sections = [
-        (child(ROOT, "tls"), settings.tls, _LISTEN_TLS),
-        (child(ROOT, "admin"), settings.admin, _ADMIN),
-        *(
-            (child(child(models, name), "tls"), model.tls, _UPSTREAM_TLS)
-            for name, model in settings.models.items()
-        ),
-    ]
-    for path, section, names in sections:
-        for name in names:
-            file = getattr(section, name, None)
             if file is not None:
-                yield child(path, name), Path(file)
+                Path(file).open("rb").close()
+        except OSError as error:
+            readable = False
+            yield _unreadable(child(path, name), file, error)
+    if not readable:
+        return
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    certificate, key, authorities = (getattr(tls, name) for name in names)
+    if certificate is not None and key is not None:
+        try:
+            # A passphrase that is given, though empty, keeps OpenSSL from asking on the terminal.
+            context.load_cert_chain(certificate, key, password="")
+        except ssl.SSLError as error:
+            expected = "a PEM certificate, and in `key_file` its key without passphrase"
+            yield _unusable(child(path, names[0]), expected, certificate, error)
+    if authorities is not None:
+        try:
+            context.load_verify_locations(authorities)
+        except ssl.SSLError as error:
+            yield _unusable(
+                child(path, names[2]), "a bundle of PEM certificates", authorities, error
+            )
+
+
+def _unreadable(path: str, file: str, error: OSError) -> Problem:
+    return Problem(path=path, expected="a file that can be read", found=f"{file}: {error.strerror}")
+
+
+def _unusable(path: str, expected: str, file: str, error: ssl.SSLError) -> Problem:
+    reason = f" ({error.reason.lower().replace('_', ' ')})" if error.reason else ""
+    return Problem(path=path, expected=expected, found=f"{file}, which OpenSSL refuses{reason}")
 
 
 def _resolved(section: S, names: tuple[str, ...], directory: Path) -> S:

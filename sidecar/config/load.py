@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from sidecar.config.convert import convert
 from sidecar.config.environment import apply_overrides
-from sidecar.config.files import resolve_files, unreadable_files
+from sidecar.config.files import examine_files, resolve_files
 from sidecar.config.problems import Finding, InvalidConfig, Problem, Remark
 from sidecar.config.rules import examine
 from sidecar.config.settings import Settings
@@ -54,7 +54,7 @@ def load(file: Path, environ: Mapping[str, str]) -> Loaded:
         settings = resolve_files(convert(value), file.absolute().parent)
     except InvalidConfig as error:
         raise InvalidConfig(origins.attached(error.problems)) from None
-    findings = [*examine(settings), *unreadable_files(settings)]
+    findings = [*examine(settings), *examine_files(settings)]
     problems = [finding for finding in findings if isinstance(finding, Problem)]
     if problems:
         raise InvalidConfig(origins.attached(problems))

@@ -17,14 +17,16 @@ _HOST: Final = re.compile(
     r"(?:\*\.)?[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?|\[[0-9A-Fa-f:.]+\]"
 )
 
-# What delimits messages and manages the connection is the proxy's (RFC 9110 7.6.1), and the marker
-# tells a shadow what it is.
-_OWNED: Final = frozenset(
+# RFC 9110 7.6.1: these speak about one connection and end at the proxy; and only the sidecar itself
+# may say that a request is a shadow's.
+_ENDS_HERE: Final = frozenset(
     {
         "connection",
-        "content-length",
-        "expect",
+        "http2-settings",
         "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
         "te",
         "trailer",
         "transfer-encoding",
@@ -32,6 +34,7 @@ _OWNED: Final = frozenset(
         "x-sidecar-shadow",
     }
 )
+_OWNED: Final = _ENDS_HERE | {"content-length", "expect"}
 
 
 def is_host_pattern(text: str) -> bool:
@@ -49,10 +52,22 @@ def examine_name(name: str, path: str) -> Iterator[Finding]:
         )
 
 
+def examine_read_field(name: str, path: str) -> Iterator[Finding]:
+    """Findings about the name of a request field that routing is to read."""
+    yield from examine_name(name, path)
+    if name.lower() in _ENDS_HERE:
+        yield Problem(
+            path=path,
+            expected="a field of the request, not of the connection",
+            found=f"`{name}`",
+        )
+
+
 def examine_match_headers(headers: Mapping[str, str], path: str) -> Iterator[Finding]:
     """Findings about fields that a route matches."""
-    yield from _names_and_values(headers, path)
+    yield from _unique_names_and_values(headers, path)
     for name in headers:
+        yield from examine_read_field(name, child(path, name))
         if name.lower() == "host":
             yield Problem(
                 path=child(path, name),
@@ -64,7 +79,9 @@ def examine_match_headers(headers: Mapping[str, str], path: str) -> Iterator[Fin
 
 def examine_edits(edits: HeaderEdits, path: str) -> Iterator[Finding]:
     """Findings about the edits for a shadow."""
-    yield from _names_and_values(edits.set, f"{path}.set")
+    yield from _unique_names_and_values(edits.set, f"{path}.set")
+    for name in edits.set:
+        yield from examine_name(name, child(f"{path}.set", name))
     removed = set()
     for index, name in enumerate(edits.remove):
         yield from examine_name(name, f"{path}.remove[{index}]")
@@ -85,11 +102,10 @@ def examine_edits(edits: HeaderEdits, path: str) -> Iterator[Finding]:
             )
 
 
-def _names_and_values(headers: Mapping[str, str], path: str) -> Iterator[Finding]:
+def _unique_names_and_values(headers: Mapping[str, str], path: str) -> Iterator[Finding]:
     seen: set[str] = set()
     for name, value in headers.items():
         place = child(path, name)
-        yield from examine_name(name, place)
         if name.lower() in seen:
             yield Problem(path=place, expected="each field once", found="it again, in another case")
         seen.add(name.lower())

@@ -10,6 +10,7 @@ from sidecar.config.rules.fields import (
     examine_edits,
     examine_match_headers,
     examine_name,
+    examine_read_field,
     is_host_pattern,
 )
 from sidecar.config.settings import ModelSettings, RouteSettings, Settings, Sticky
@@ -136,6 +137,6 @@ def _sticky(sticky: Sticky, path: str) -> Iterator[Finding]:
             found=" and ".join(f"`{name}`" for name in given) or "none",
         )
     if sticky.header is not None:
-        yield from examine_name(sticky.header, f"{path}.header")
+        yield from examine_read_field(sticky.header, f"{path}.header")
     if sticky.cookie is not None:
         yield from examine_name(sticky.cookie, f"{path}.cookie")

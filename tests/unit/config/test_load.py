@@ -59,25 +59,24 @@ def test_keys_that_this_version_does_not_act_on_are_noted(load_text):
     ]
 
 
-def test_relative_files_stand_beside_the_configuration(load_text, directory):
-    for name in ("token", "cert.pem", "key.pem", "ca.pem"):
-        (directory / name).write_text("0123456789abcdef")
+def test_relative_files_stand_beside_the_configuration(load_text, pem_files):
+    (pem_files / "token").write_text("0123456789abcdef")
 
     settings = load_text(
         """\
         state_dir: run/state
         admin: {token_file: token}
         tls: {cert_file: cert.pem, key_file: key.pem}
-        models: {stable: {url: "https://a", tls: {ca_file: ca.pem}}}
+        models: {stable: {url: "https://a", tls: {ca_file: cert.pem}}}
         routes: [{name: iris, primary: stable}]
         """
     ).settings
 
-    assert settings.state_dir == str(directory / "run/state")
-    assert settings.admin.token_file == str(directory / "token")
-    assert settings.tls.cert_file == str(directory / "cert.pem")
+    assert settings.state_dir == str(pem_files / "run/state")
+    assert settings.admin.token_file == str(pem_files / "token")
+    assert settings.tls.cert_file == str(pem_files / "cert.pem")
     assert settings.tls.client_ca_file is None
-    assert settings.models["stable"].tls.ca_file == str(directory / "ca.pem")
+    assert settings.models["stable"].tls.ca_file == str(pem_files / "cert.pem")
 
 
 def test_absolute_files_stay_where_they_are(load_text, directory):
@@ -86,21 +85,51 @@ def test_absolute_files_stay_where_they_are(load_text, directory):
     assert settings.state_dir == "/var/lib/sidecar"
 
 
-def test_a_file_that_cannot_be_read_is_a_problem(problems_of, directory):
-    (directory / "empty").touch()
-
-    problems = problems_of(LEAST + "tls: {cert_file: nowhere.pem, key_file: empty}")
+def test_every_file_that_cannot_be_read_is_a_problem(problems_of, directory):
+    problems = problems_of(
+        """\
+        tls: {cert_file: nowhere.pem, key_file: "."}
+        admin: {token_file: none}
+        models: {v1.2: {url: "https://a", tls: {ca_file: nothing.pem}}}
+        routes: [{name: iris, primary: v1.2}]
+        """
+    )
 
     assert [str(problem) for problem in problems] == [
-        (
-            f"$.tls.cert_file (line 3): expected a file that can be read, found "
-            f"{directory}/nowhere.pem: No such file or directory"
-        ),
-        (
-            f"$.tls.key_file (line 3): expected a file with content, found {directory}/empty, "
-            "an empty one"
-        ),
+        f"{path}: expected a file that can be read, found {directory}{found}"
+        for path, found in (
+            ("$.tls.cert_file (line 1)", "/nowhere.pem: No such file or directory"),
+            ("$.tls.key_file (line 1)", ": Is a directory"),
+            ("$.admin.token_file (line 2)", "/none: No such file or directory"),
+            ('$.models["v1.2"].tls.ca_file (line 3)', "/nothing.pem: No such file or directory"),
+        )
     ]
+
+
+@pytest.mark.usefixtures("pem_files")
+def test_a_certificate_with_its_key_and_authorities_is_accepted(load_text):
+    tls = "{cert_file: cert.pem, key_file: key.pem, client_ca_file: cert.pem}"
+
+    assert load_text(LEAST + f"tls: {tls}").remarks == ()
+
+
+@pytest.mark.usefixtures("pem_files")
+@pytest.mark.parametrize(
+    ("files", "key"),
+    [
+        ("cert_file: cert.pem, key_file: other.pem", "cert_file"),
+        ("cert_file: key.pem, key_file: key.pem", "cert_file"),
+        ("cert_file: cert.pem, key_file: text.pem", "cert_file"),
+        ("cert_file: cert.pem, key_file: empty.pem", "cert_file"),
+        ("cert_file: cert.pem, key_file: locked.pem", "cert_file"),
+        ("cert_file: cert.pem, key_file: key.pem, client_ca_file: text.pem", "client_ca_file"),
+    ],
+)
+def test_tls_files_that_cannot_serve_are_a_problem(problems_of, files, key):
+    (problem,) = problems_of(LEAST + f"tls: {{{files}}}")
+
+    assert problem.path == f"$.tls.{key}"
+    assert "which OpenSSL refuses" in problem.found
 
 
 def test_a_token_that_can_be_guessed_is_a_problem_and_is_not_shown(problems_of, directory):

@@ -137,6 +137,12 @@ def test_a_valid_configuration_has_nothing_to_remark(load_text):
             "found `header` and `cookie`",
         ),
         (route("sticky: {header: 'a b'}"), "$.routes[0].sticky.header", "an RFC 9110 token"),
+        (route("sticky: {header: TE}"), "$.routes[0].sticky.header", "not of the connection"),
+        (
+            route("match: {headers: {Connection: close}}"),
+            "$.routes[0].match.headers.Connection",
+            "a field of the request, not of the connection, found `Connection`",
+        ),
         (route("sticky: {cookie: 'a=b'}"), "$.routes[0].sticky.cookie", "an RFC 9110 token"),
         (route("match: {host: 'a.com:80'}"), "$.routes[0].match.host", "a host without port"),
         (route("match: {host: 'a.*.com'}"), "$.routes[0].match.host", "a host without port"),
@@ -278,10 +284,8 @@ def test_a_likely_mistake_is_a_warning(load_text, text, path, sentence):
     assert remark.where.startswith("line ")
 
 
-def test_tls_without_a_tcp_listener_is_a_warning(load_text, directory):
-    for name in ("cert.pem", "key.pem"):
-        (directory / name).write_text("x")
-
+@pytest.mark.usefixtures("pem_files")
+def test_tls_without_a_tcp_listener_is_a_warning(load_text):
     (remark,) = load_text(
         VALID + "listen: 'unix:/run/s.sock'\ntls: {cert_file: cert.pem, key_file: key.pem}"
     ).remarks
