@@ -15,20 +15,29 @@ import argparse
 import statistics
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Final
 
 from loadtests.peers import envoy, haproxy, nginx
 from loadtests.rig import sidecar
-from loadtests.rig.command import options, run, say, stage
-from loadtests.rig.load import Load, Round, Subject, median_of, median_ratio, run_round
+from loadtests.rig.command import options, run, stage
+from loadtests.rig.load import (
+    Load,
+    Point,
+    Rounds,
+    Subject,
+    median_of,
+    median_ratio,
+    run_round,
+    take_turns,
+)
 from loadtests.rig.machine import Surroundings
 from loadtests.rig.processes import Fleet, tree_pss_mib
+from loadtests.rig.progress import say
 from loadtests.rig.report import Bar, Report, Table
 from loadtests.rig.tools import find, require
 from loadtests.rig.traffic import PATH, Traffic
 
-WARM_UP_S: Final = 1
 MEMORY_LOAD_S: Final = 2
 ORDER: Final = (  # those that a bar divides by each other stand beside each other
     nginx.PLAIN,
@@ -48,7 +57,6 @@ LIKE_FOR_LIKE: Final = {
 }
 
 Start = Callable[[Fleet, int], list[Subject]]
-Rounds = Mapping[str, Sequence[Round]]
 
 
 def start_plain(fleet: Fleet, upstream: int) -> list[Subject]:
@@ -77,7 +85,8 @@ def measure(chosen: argparse.Namespace) -> Report:
         memory = measure_memory(starts, fleet, upstream, load)
         subjects = [subject for start in starts for subject in start(fleet, upstream)]
         subjects.sort(key=lambda subject: ORDER.index(subject.name))
-        rounds = take_turns(subjects, load, chosen.rounds)
+        points = [Point(subject.name, subject, load) for subject in subjects]
+        rounds = take_turns(points, chosen.rounds)
     return report(rounds, memory, load, surroundings)
 
 
@@ -85,9 +94,7 @@ def measure_memory(
     starts: Sequence[Start], fleet: Fleet, upstream: int, load: Load
 ) -> dict[str, float]:
     """Each proxy's PSS in MiB after some load, while no other proxy runs."""
-    brief = Load(
-        script=load.script, path=load.path, connections=load.connections, seconds=MEMORY_LOAD_S
-    )
+    brief = replace(load, seconds=MEMORY_LOAD_S)
     found: dict[str, float] = {}
     for start in starts:
         with Fleet(fleet.home) as alone:
@@ -96,22 +103,6 @@ def measure_memory(
                 found[subject.name] = tree_pss_mib(subject.pid)
                 say(f"memory: {subject.name} {found[subject.name]:.1f} MiB")
     return found
-
-
-def take_turns(subjects: Sequence[Subject], load: Load, count: int) -> dict[str, list[Round]]:
-    """`count` rounds of each subject, interleaved, every second time in reverse."""
-    warm_up = Load(
-        script=load.script, path=load.path, connections=load.connections, seconds=WARM_UP_S
-    )
-    for subject in subjects:
-        run_round(subject, warm_up)
-    rounds: dict[str, list[Round]] = {subject.name: [] for subject in subjects}
-    for number in range(count):
-        for subject in subjects if number % 2 == 0 else reversed(subjects):
-            done = run_round(subject, load)
-            rounds[subject.name].append(done)
-            say(f"round {number + 1}/{count}: {subject.name} {done.cpu_us:.1f} us CPU per request")
-    return rounds
 
 
 def report(

@@ -18,9 +18,10 @@ from typing import Final
 
 from loadtests.rig import sidecar
 from loadtests.rig.addresses import await_ok, free_ports
-from loadtests.rig.command import options, run, say, stage
+from loadtests.rig.command import options, run, stage
 from loadtests.rig.machine import Surroundings
 from loadtests.rig.processes import Fleet
+from loadtests.rig.progress import say
 from loadtests.rig.report import Bar, Report, Table
 
 LIMITS_S: Final = {"warm": 2.0, "cold": 4.0}

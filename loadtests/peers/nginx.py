@@ -6,6 +6,7 @@ client's next request on the connection back.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Final
 
@@ -73,7 +74,9 @@ def _config(home: Path, name: str, servers: str) -> str:
         f"{kind}_temp_path {home / name}-{kind};"
         for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
-    return f"""worker_processes 1; pid {home / name}.pid; error_log {home / name}.error crit;
+    # A worker that root starts runs as nobody otherwise, and could not read the files it serves.
+    user = "user root; " if os.geteuid() == 0 else ""
+    return f"""{user}worker_processes 1; pid {home / name}.pid; error_log {home / name}.error crit;
 events {{ worker_connections 16384; }}
 http {{ access_log off; {KEEP} client_max_body_size 0; client_body_buffer_size 16m; {temporary}
  {servers} }}

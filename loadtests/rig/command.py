@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from loadtests.rig.processes import Fleet, ProcessFailedError
+from loadtests.rig.progress import say
 from loadtests.rig.report import Report
 from loadtests.rig.tools import MissingToolError
 
@@ -72,11 +73,6 @@ def stage() -> Iterator[Fleet]:
         Fleet(Path(home)) as fleet,
     ):
         yield fleet
-
-
-def say(text: str) -> None:
-    """Tell whoever waits."""
-    print(text, file=sys.stderr, flush=True)
 
 
 def _positive(text: str) -> int:

@@ -11,14 +11,16 @@ import re
 import statistics
 import subprocess
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from loadtests.rig.processes import ProcessFailedError, cpu_time
+from loadtests.rig.progress import say
 from loadtests.rig.tools import require
 
+WARM_UP_S: Final = 1
 SETTLE_S: Final = 0.3  # work that a proxy puts off still counts
 _UNIT_US: Final = {"us": 1.0, "ms": 1e3, "s": 1e6, "m": 60e6}
 
@@ -58,6 +60,32 @@ class Round:
     def cpu_us(self) -> float:
         """CPU per request."""
         return self.user_us + self.system_us
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One thing to measure among others; its name is unique among them."""
+
+    name: str
+    subject: Subject
+    load: Load
+
+
+Rounds = Mapping[str, Sequence[Round]]
+"""What was measured, by the names of the points."""
+
+
+def take_turns(points: Sequence[Point], count: int) -> dict[str, list[Round]]:
+    """A warm-up and `count` rounds of each point, interleaved, every second time in reverse."""
+    for point in points:
+        run_round(point.subject, replace(point.load, seconds=WARM_UP_S))
+    rounds: dict[str, list[Round]] = {point.name: [] for point in points}
+    for number in range(count):
+        for point in points if number % 2 == 0 else reversed(points):
+            done = run_round(point.subject, point.load)
+            rounds[point.name].append(done)
+            say(f"round {number + 1}/{count}: {point.name}: {done.cpu_us:.1f} us CPU per request")
+    return rounds
 
 
 def run_round(subject: Subject, load: Load) -> Round:

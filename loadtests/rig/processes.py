@@ -10,6 +10,7 @@ import os
 import re
 import signal
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,6 +61,18 @@ class Started:
                     with contextlib.suppress(ProcessLookupError):
                         os.kill(pid, signal.SIGKILL)
                 self.process.wait(PATIENCE_S)
+
+
+def await_line(started: Started, beginning: str, *, timeout_s: float) -> str:
+    """Wait for a line of a process's output. Raises ProcessFailedError."""
+    end = time.monotonic() + timeout_s
+    while time.monotonic() < end:
+        started.check()
+        for line in started.log.read_text(errors="replace").splitlines():
+            if line.startswith(beginning):
+                return line
+        time.sleep(0.05)
+    raise ProcessFailedError(f"{started.name} is not ready:\n{started.tail()}")
 
 
 class Fleet:
@@ -161,5 +174,6 @@ def tree_pss_mib(root: int) -> float:
 
 
 def by_role(root: int) -> dict[str, int]:
-    """The processes of a tree by the name each gave itself."""
-    return {(_PROC / str(pid) / "comm").read_text().strip(): pid for pid in tree(root)}
+    """The processes of a tree: `launcher`, its root, and the others by the names they took."""
+    roles = {(_PROC / str(pid) / "comm").read_text().strip(): pid for pid in tree(root)[1:]}
+    return {"launcher": root, **roles}

@@ -1,0 +1,1 @@
+"""What a request costs as one thing grows. A module per thing, each with one `measure`."""
