@@ -74,10 +74,9 @@ def _section_problems(
 
 def _choice(value: object, choices: tuple[Annotation, ...]) -> Annotation:
     """The member of a union that a value is most likely meant to be."""
-    for choice in choices:
-        if (shape(choice).item is not None) == isinstance(value, list | dict):
-            return choice
-    return choices[0]
+    holds_entries = isinstance(value, list | dict)
+    fitting = [choice for choice in choices if (shape(choice).item is not None) == holds_entries]
+    return (*fitting, *choices)[0]
 
 
 def _fix(value: object, bare: Annotation) -> str:

@@ -151,7 +151,7 @@ def from_text(kind: type, value: object) -> Duration | Size:
         return parse_duration(value)
     if kind is Size:
         return parse_size(value)
-    raise NotImplementedError(f"no configuration type: {kind.__name__}")
+    raise NotImplementedError(f"{kind.__name__} is no type of a configuration key")
 
 
 def _description(parts: Shape) -> str:

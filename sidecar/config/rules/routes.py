@@ -84,24 +84,23 @@ def _models(
                 found=f"`{model}`",
                 fix=did_you_mean(model, models),
             )
-    seen = {route.primary: f"{path}.primary"}
-    for place, model in canaries:
-        if model in seen:
-            yield Problem(
-                path=place, expected="a model of its own", found=f"`{model}`, as in {seen[model]}"
-            )
-        seen.setdefault(model, place)
-    seen = {}
-    for place, model in shadows:
-        if model in seen:
-            yield Problem(
-                path=place, expected="a model of its own", found=f"`{model}`, as in {seen[model]}"
-            )
-        seen.setdefault(model, place)
+    yield from _each_once([(f"{path}.primary", route.primary), *canaries])
+    yield from _each_once(shadows)
     if len(canaries) >= MODELS_MAX:
         yield Problem(
             path=f"{path}.canaries", expected=f"fewer than {MODELS_MAX}", found=str(len(canaries))
         )
+
+
+def _each_once(named: list[tuple[str, str]]) -> Iterator[Finding]:
+    """Two canaries, or two shadows, of one model would share their numbers."""
+    seen: dict[str, str] = {}
+    for place, model in named:
+        if model in seen:
+            yield Problem(
+                path=place, expected="a model of its own", found=f"`{model}`, as in {seen[model]}"
+            )
+        seen.setdefault(model, place)
 
 
 def _percents(route: RouteSettings, path: str) -> Iterator[Finding]:

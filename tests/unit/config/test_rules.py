@@ -237,6 +237,18 @@ def test_a_board_without_room_for_every_route_model_and_role_is_a_problem(proble
     assert problem.expected == "at least 9, one per route, model and role"
 
 
+def test_a_split_has_room_for_255_canaries(problems_of):
+    names = [f"m{index}" for index in range(256)]
+    listed = ", ".join(f"{name}: {{url: 'http://a'}}" for name in ["stable", *names])
+    canaries = ", ".join(f"{{model: {name}}}" for name in names)
+    text = f"models: {{{listed}}}\nroutes: [{{name: a, primary: stable, canaries: [{canaries}]}}]\n"
+
+    (problem,) = problems_of(text + "metrics: {cells: 4096}")
+
+    assert problem.path == "$.routes[0].canaries"
+    assert problem.text == "expected fewer than 256, found 256"
+
+
 def test_a_header_value_is_never_quoted(problems_of):
     text = route(r'match: {headers: {authorization: "s3cret\n"}}')
 
