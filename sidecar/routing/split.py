@@ -15,9 +15,9 @@ renewed when a rollout begins, so that not the same users go first each time.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
-from itertools import chain
+from itertools import islice
 from typing import Final, Self
 
 from msgspec import Struct
@@ -95,18 +95,25 @@ class Split(Struct, frozen=True):
         that other canaries give back in the same change, users would move between canaries.
         """
         wanted = _slots_wanted(self.primary, percents)
-        models = (self.primary, *percents)
+        models = (self.primary, *wanted)
         index_of = {model: index for index, model in enumerate(models)}
-        slots = bytearray(index_of.get(self.models[holder], 0) for holder in self.slots)
-        free = bytearray(holder == 0 for holder in self.slots)
+        # Most changes are rollbacks or touch one canary: whole canaries move by one table look-up.
+        kept = bytes(index_of[model] if wanted.get(model) else 0 for model in self.models)
+        slots = bytearray(self.slots.translate(kept.ljust(MODELS_MAX, b"\0")))
 
         for model, count in wanted.items():
-            held = [slot for slot in _preference(model) if slots[slot] == index_of[model]]
-            for slot in held[count:]:
-                slots[slot] = 0
+            index = index_of[model]
+            surplus = slots.count(index) - count
+            if surplus > 0:
+                held = (slot for slot in reversed(_preference(model)) if slots[slot] == index)
+                for slot in list(islice(held, surplus)):
+                    slots[slot] = 0
         for model, count in wanted.items():
             missing = count - slots.count(index_of[model])
-            taken = [slot for slot in _preference(model) if free[slot]][: max(missing, 0)]
+            if missing <= 0:
+                continue
+            free = (s for s in _preference(model) if slots[s] == 0 and self.slots[s] == 0)
+            taken = list(islice(free, missing))
             if len(taken) < missing:
                 raise ConfigError(
                     f"the primary has {len(taken) / SLOTS_PER_PERCENT:g} % to give, not the "
@@ -117,7 +124,6 @@ class Split(Struct, frozen=True):
                 )
             for slot in taken:
                 slots[slot] = index_of[model]
-                free[slot] = False
 
         begins = not any(self.slots) and any(slots)
         return type(self)(models=models, slots=bytes(slots), salt=new_salt if begins else self.salt)
@@ -140,11 +146,11 @@ def _slots_wanted(primary: str, percents: Mapping[str, float]) -> dict[str, int]
     }
 
 
-def _preference(model: str) -> Iterator[int]:
+def _preference(model: str) -> Sequence[int]:
     """All slots in the order in which this canary takes them; it gives them back in reverse.
 
     Each canary starts somewhere else, so that one seldom takes what another has just given back.
     """
     digest = blake2b(model.encode(), digest_size=8).digest()
     start = int.from_bytes(digest, "big") % SLOTS
-    return chain(range(start, SLOTS), range(start))
+    return (*range(start, SLOTS), *range(start))
