@@ -25,8 +25,11 @@ if TYPE_CHECKING:
     from sidecar.proxy.pool import Pool
 
 LEARNED_SHARE: Final = 0.5  # of the age at which the model was seen to close an idle connection
-FORGET_S: Final = 10.0  # after so long without such a close, twice the age is trusted
-LEAST_TRUST_S: Final = 0.001  # what doubling begins with
+# After so long without such a close, and so many times what is trusted, twice as much is: quick to
+# use connections again after a restart, slow to come near a model's keep-alive time again.
+FORGET_S: Final = 1.0
+FORGET_FACTOR: Final = 30
+LEAST_TRUST_S: Final = 0.002  # what doubling begins with; less is no trust: the clock ticks in ms
 KEEP_ALIVE_MARGIN_S: Final = 1.0  # below what Keep-Alive promises: the request travels too
 DOWN_FOR_S: Final = 1.0  # an endpoint that refused is passed over this long while others are there
 
@@ -101,6 +104,11 @@ class Endpoint:
         connection.idle_since = self.now()
         self._pool.released(self, connection)
 
+    @property
+    def trusts_idle(self) -> bool:
+        """Whether a used connection may be used again at all."""
+        return self._limit_s > 0
+
     # -- what a connection tells -----------------------------------------------------------------
 
     def forget(self, connection: UpstreamConnection) -> None:
@@ -124,7 +132,8 @@ class Endpoint:
         if connection in self.open and connection.used and not began:
             self._learned_at = self.now()
             age_s = self._learned_at - connection.idle_since
-            self._limit_s = min(self._limit_s, age_s * LEARNED_SHARE)
+            trusted_s = min(self._limit_s, age_s * LEARNED_SHARE)
+            self._limit_s = trusted_s if trusted_s >= LEAST_TRUST_S else 0.0
             if idle:
                 self._pool.gauge(ModelGauge.IDLE_CLOSED_BY_MODEL)
         self.forget(connection)
@@ -139,7 +148,10 @@ class Endpoint:
 
     def tick(self, now: float) -> None:
         """Close what is idle for too long; end what is past its deadline; follow the name."""
-        if self._limit_s < self._most_s and now - self._learned_at > FORGET_S:
+        if (
+            self._limit_s < self._most_s
+            and now - self._learned_at > FORGET_S + FORGET_FACTOR * self._limit_s
+        ):
             self._learned_at = now
             self._limit_s = min(max(2 * self._limit_s, LEAST_TRUST_S), self._most_s)
         oldest = now - self._limit_s

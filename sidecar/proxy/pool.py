@@ -48,7 +48,8 @@ class Pool:
         )
         self.spawn = spawn
         self._recorder = recorder
-        self._waiting: deque[tuple[Call, float]] = deque()  # with the deadline of the wait
+        # With the deadline of the wait, and whether only a new connection will do.
+        self._waiting: deque[tuple[Call, float, bool]] = deque()
         self._limit = settings.pool.connections
         self._closed = False
         responses = ResponseParser()
@@ -64,7 +65,7 @@ class Pool:
     def acquire(self, call: Call, *, fresh: bool = False) -> None:
         """Give the call a connection, now or later, by its `connected`; or refuse by its `failed`.
 
-        `fresh` passes over idle connections: the call has just met one that was closing.
+        `fresh` passes over used connections: the call has just met one that was closing.
         """
         if self.breaker.state and not self.breaker.allows(self.now()):
             call.failed(
@@ -82,6 +83,8 @@ class Pool:
             if connection is not None:
                 call.connected(connection)
                 return
+        elif endpoint.idle and len(endpoint.open) >= self._limit:
+            endpoint.idle[0].abort()  # its place is needed
         if len(endpoint.open) + endpoint.connecting < self._limit:
             self._grow(endpoint)
         elif len(self._waiting) - self._connecting >= self.settings.pool.waiters:
@@ -94,7 +97,7 @@ class Pool:
                 )
             )
             return
-        self._waiting.append((call, self.now() + self.settings.pool.wait_timeout))
+        self._waiting.append((call, self.now() + self.settings.pool.wait_timeout, fresh))
 
     def withdraw(self, call: Call) -> None:
         """The call no longer wants a connection."""
@@ -135,11 +138,23 @@ class Pool:
         if not self.breaker.clean and connection.used:
             self.breaker.succeeded()
         if self._waiting:
-            self._waiting.popleft()[0].connected(connection)
+            self._serve(endpoint, connection)
         elif self._closed:
             connection.abort()
         else:
             endpoint.idle.append(connection)
+
+    def _serve(self, endpoint: Endpoint, connection: UpstreamConnection) -> None:
+        """Give a connection to the first waiting call that may have it."""
+        if connection.used and not endpoint.trusts_idle:
+            connection.abort()  # the model is likely to be closing it; a new one is made for the call
+            return
+        for at, (call, _, fresh) in enumerate(self._waiting):
+            if not (fresh and connection.used):
+                del self._waiting[at]
+                call.connected(connection)
+                return
+        connection.abort()  # calls wait for its place, not for itself
 
     def room(self) -> None:
         """A connection has gone; if calls wait for its place, make another."""

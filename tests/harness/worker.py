@@ -203,9 +203,11 @@ class RunningWorker:
         return self._board.snapshot()
 
     def cell(self, model: str, role: Role = Role.PRIMARY, route: str | None = None) -> int:
-        """The board's cell of a model in a role; of the first route when none is named."""
-        return self._cells.index(
-            CellKey(route=route or self._routes[0].name, model=model, role=role)
+        """The board's cell of a model in a role; of the first such route when none is named."""
+        return next(
+            at
+            for at, key in enumerate(self._cells)
+            if (key.model, key.role) == (model, role) and route in {None, key.route}
         )
 
     def counted(self, model: str, counter: CellCounter, role: Role = Role.PRIMARY) -> int:

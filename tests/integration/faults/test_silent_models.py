@@ -12,7 +12,8 @@ from harness.upstream import OK, Connection, Upstream, answering
 from harness.worker import RunningWorker
 
 from sidecar.board import CellCounter, ModelGauge, WorkerGauge
-from sidecar.config.settings import Match, ModelSettings, RouteSettings, Timeouts
+from sidecar.config.settings import Limits, Match, ModelSettings, RouteSettings, Timeouts
+from sidecar.config.units import Duration
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"
 
@@ -30,7 +31,7 @@ def patient(url: str, **timeouts: float) -> ModelSettings:
     return ModelSettings(url=url, timeouts=Timeouts(**timeouts))
 
 
-@pytest.mark.parametrize("request_bytes", [get(), post()])
+@pytest.mark.parametrize("request_bytes", [get(), post()], ids=["GET", "POST"])
 def test_a_model_that_hangs_is_answered_for_with_504_at_the_deadline_and_asked_only_once(
     request_bytes,
 ):
@@ -159,7 +160,9 @@ def test_a_model_that_stops_taking_an_upload_is_answered_for_with_504():
 
     with (
         Upstream(takes_no_more) as model,
-        RunningWorker(models={"m": patient(model.url, idle=0.4)}) as worker,
+        RunningWorker(
+            models={"m": patient(model.url, idle=0.4)}, limits=Limits(linger=Duration(0.2))
+        ) as worker,
     ):
         client = worker.connect()
         client.sock.settimeout(5)
