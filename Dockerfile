@@ -21,8 +21,9 @@ RUN python -m venv --without-pip /opt/sidecar/venv \
 
 COPY pyproject.toml README.md LICENSE ./
 COPY sidecar/ sidecar/
-RUN /opt/sidecar/build/bin/pip --python /opt/sidecar/venv/bin/python \
-        install --no-deps --no-build-isolation .
+RUN /opt/sidecar/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir dist . \
+    && /opt/sidecar/build/bin/pip --python /opt/sidecar/venv/bin/python \
+        install --no-deps --no-index dist/*.whl
 
 # The kernels, compiled for any CPU of the architecture. The same variables stand in the image that
 # runs: another CPU name or folder would compile them again at every start.

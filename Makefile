@@ -28,7 +28,7 @@ demo: $(VENV)/.demo ## Install, then watch a canary and a shadow under real requ
 
 .PHONY: test
 test: lint ## Install, then lint, type-check and run all tests that need nothing else
-	$(BIN)/pytest -n 2 --dist worksteal tests/unit tests/property tests/integration $(PYTEST)
+	$(BIN)/pytest -n 2 --dist loadgroup tests/unit tests/property tests/integration $(PYTEST)
 
 .PHONY: e2e
 e2e: $(VENV)/.dev ## Test against real model servers, clients and Prometheus (installed into a cache)
@@ -96,7 +96,7 @@ $(BIN)/python:
 
 # A stamp is older than the lock it was made from when the lock changed: install again.
 $(VENV)/.demo $(VENV)/.dev: $(VENV)/.%: requirements/%.lock requirements/build.lock pyproject.toml | $(BIN)/python
-	$(PIP) install --no-compile --require-hashes --no-deps -r requirements/build.lock -r requirements/$*.lock
+	$(PIP) install --require-hashes --no-deps -r requirements/build.lock -r requirements/$*.lock
 	$(PIP) install --no-build-isolation --no-deps --editable .
 	touch $@
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from rich.bar import Bar
 from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.table import Table
@@ -14,7 +15,7 @@ from sidecar.demo.world import CANARY_PERCENT, Addresses
 
 CONFIGURED_PERCENT = {"primary": 100 - CANARY_PERCENT, "canary": CANARY_PERCENT}
 _ROLE_STYLE = {"primary": "green", "canary": "yellow"}
-_BAR = 20
+_WIDEST_BAR = 20
 _NOTHING = "-"
 
 
@@ -38,7 +39,7 @@ def frame(view: View) -> RenderableType:
         title="[bold]model sidecar[/]",
         title_align="left",
         border_style="cyan",
-        padding=(1, 2),
+        padding=(1, 1),
         expand=False,
     )
 
@@ -46,7 +47,7 @@ def frame(view: View) -> RenderableType:
 def line(view: View) -> str:
     """Return the frame as one line, for a log or a pipe."""
     shares = ", ".join(
-        f"{reading.model} {_percent(view.readings.share_percent(reading))}"
+        f"{reading.model} {_percent(view.readings.share_percent(reading))} %"
         f" p50 {_ms(reading.total, 0.5)} p99 {_ms(reading.total, 0.99)} ms"
         f" (+{_us(reading.overhead, 0.5)} us)"
         for reading in view.readings.models
@@ -69,22 +70,22 @@ def _headline(view: View) -> RenderableType:
 
 
 def _models(readings: Readings) -> RenderableType:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("model")
-    table.add_column("role")
-    table.add_column("share of requests")
-    table.add_column("seen", justify="right")
-    table.add_column("set", justify="right")
-    table.add_column("n", justify="right")
-    for heading in ("p50 ms", "p95 ms", "p99 ms", "sidecar p50 us", "p99 us"):
-        table.add_column(heading, justify="right")
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim")
+    table.add_column("\nmodel", no_wrap=True)
+    table.add_column("\nrole", no_wrap=True)
+    table.add_column("\nshare", max_width=_WIDEST_BAR)
+    for heading in ("seen\n%", "set\n%", "\nn", "request\np50 ms", "\np95", "\np99"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for heading in ("sidecar\np50 us", "\np99"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for reading in readings.models:
-        style = _ROLE_STYLE.get(reading.role, "")
+        style = _ROLE_STYLE.get(reading.role, "white")
+        share_percent = readings.share_percent(reading)
         table.add_row(
             Text(reading.model, style=f"bold {style}"),
             reading.role,
-            Text(_bar(readings.share_percent(reading)), style=style),
-            _percent(readings.share_percent(reading)),
+            Bar(size=100, begin=0, end=share_percent or 0, color=style),
+            _percent(share_percent),
             _percent(CONFIGURED_PERCENT.get(reading.role)),
             f"{reading.requests:,}",
             *(_ms(reading.total, q) for q in (0.5, 0.95, 0.99)),
@@ -119,13 +120,8 @@ def _failures(view: View) -> int:
     return max(view.client_failures, sum(reading.failed for reading in view.readings.models))
 
 
-def _bar(share_percent: float | None) -> str:
-    filled = round(_BAR * (share_percent or 0) / 100)
-    return "█" * filled + "░" * (_BAR - filled)
-
-
 def _percent(value: float | None) -> str:
-    return _NOTHING if value is None else f"{value:.1f} %"
+    return _NOTHING if value is None else f"{value:.1f}"
 
 
 def _ms(latency: Latency, q: float) -> str:

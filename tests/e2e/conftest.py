@@ -73,7 +73,7 @@ def environment(cache) -> Callable[[str], Path]:
 
 def install(home: Path, requirements: Path) -> None:
     subprocess.run([sys.executable, "-m", "venv", home], check=True)
-    pip = [home / "bin" / "python", "-m", "pip", "install", "--quiet", "--no-compile", "--no-deps"]
+    pip = [home / "bin" / "python", "-m", "pip", "install", "--quiet", "--no-deps"]
     command = [*pip, "-r", requirements]
     done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_S, check=False)
     if done.returncode and any(word in done.stderr for word in UNREACHABLE):
