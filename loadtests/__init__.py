@@ -7,6 +7,6 @@
     python -m loadtests.startup    how long until ready, with and without compiled kernels
     python -m loadtests            all of them, one after the other
 
-Nothing here imports the product: the sidecar is started by its command, loaded through its sockets
+None of these imports the product: the sidecar is started by its command, loaded through its sockets
 and judged by what the kernel counts for its processes. docs/performance.md tells the method.
 """

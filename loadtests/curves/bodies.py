@@ -13,7 +13,7 @@ from loadtests.rig.load import Load, Point, Rounds, Subject, median_ratio, take_
 from loadtests.rig.processes import Fleet, tree_pss_mib
 from loadtests.rig.report import Table
 from loadtests.rig.tools import find
-from loadtests.rig.traffic import PATH, Traffic
+from loadtests.rig.traffic import Traffic
 
 SIZES: Final = {"1 KB": 10**3, "10 KB": 10**4, "100 KB": 10**5, "1 MB": 10**6, "10 MB": 10**7}
 CONNECTIONS: Final = 8
@@ -53,7 +53,7 @@ def loads(fleet: Fleet, seconds: int) -> dict[str, Load]:
     for label, size in SIZES.items():
         script = Traffic(body=b"x" * size).script(fleet.home, f"up-{size}")
         made[f"up {label}"] = Load(
-            script=script, path=PATH, connections=CONNECTIONS, seconds=seconds
+            script=script, path="/whole/", connections=CONNECTIONS, seconds=seconds
         )
     script = Traffic(method="GET").script(fleet.home, "down")
     for label, size in SIZES.items():

@@ -25,15 +25,22 @@ FORWARD: Final = 'proxy_http_version 1.1; proxy_set_header Connection "";'
 
 
 def start_upstream(fleet: Fleet) -> int:
-    """Serve a small prediction to every request, and files below /files/; returns the port."""
+    """Serve a small prediction to every request, and files below /files/; returns the port.
+
+    nginx answers without waiting for a body. Below /whole/ it waits, as a model does: the body is
+    read before a second request, without it, is sent to itself.
+    """
     (port,) = free_ports(1)
     files = fleet.home / "files"
     files.mkdir(exist_ok=True)
     _start(
         fleet,
         "upstream",
-        f"""server {{ listen {HOST}:{port} backlog=4096; default_type application/json;
+        f"""upstream self {{ server {HOST}:{port}; keepalive 64; {KEEP} }}
+ server {{ listen {HOST}:{port} backlog=4096; default_type application/json;
   location / {{ return 200 '{PREDICTION}'; }}
+  location /whole/ {{ proxy_pass http://self/; {FORWARD}
+   proxy_pass_request_body off; proxy_set_header Content-Length ""; }}
   location /files/ {{ root {fleet.home}; }} }}""",
         [port],
     )

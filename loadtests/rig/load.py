@@ -100,11 +100,11 @@ def run_round(subject: Subject, load: Load) -> Round:
     return Round(
         requests=requests,
         rate=_number(r"Requests/sec:\s+([\d.]+)", text),
-        p50_us=_quantile(text, "50"),
-        p99_us=_quantile(text, "99"),
+        p50_us=quantile_us(text, 50),
+        p99_us=quantile_us(text, 99),
         user_us=used.user_s / requests * 1e6,
         system_us=used.system_s / requests * 1e6,
-        errors=_errors(text),
+        errors=errors(text),
     )
 
 
@@ -155,12 +155,13 @@ def _number(pattern: str, text: str) -> float:
     return float(found[1]) if found else 0.0
 
 
-def _quantile(text: str, percent: str) -> float:
+def quantile_us(text: str, percent: int) -> float:
+    """A quantile of wrk's report in microseconds."""
     found = re.search(rf"^\s+{percent}%\s+([\d.]+)(us|ms|s|m)", text, re.MULTILINE)
     return float(found[1]) * _UNIT_US[found[2]] if found else 0.0
 
 
-def _errors(text: str) -> int:
+def errors(text: str) -> int:
     """Answers other than 2xx and 3xx, and failures of sockets."""
     sockets = re.search(r"Socket errors: (.*)", text)
     failures = sum(map(int, re.findall(r"\d+", sockets[1]))) if sockets else 0
