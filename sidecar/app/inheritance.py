@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from sidecar.app.state_dir import StateDir
 from sidecar.board import Board
+from sidecar.config.addresses import UNIX
 from sidecar.config.settings import Settings
 from sidecar.control.state import RoutingState
 from sidecar.proxy import Listener
@@ -41,3 +44,14 @@ class Inheritance:
         self.control_listener.close()
         for listener in self.admin_listeners:
             listener.close()
+
+    def remove_unix_paths(self) -> None:
+        """At the very end: nobody answers there any more, and closing a socket leaves its path."""
+        paths = [
+            address.removeprefix(UNIX)
+            for address in self.settings.listeners
+            if address.startswith(UNIX)
+        ]
+        for path in [*map(Path, paths), self.state_dir.control_socket]:
+            with contextlib.suppress(OSError):
+                path.unlink()

@@ -15,7 +15,6 @@ The controller outlives the workers, so that health and metrics can be read to t
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import logging
 import os
@@ -23,17 +22,16 @@ import signal
 import time
 from collections.abc import Callable, Mapping
 from enum import IntEnum
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from sidecar.app import logs
 from sidecar.app.controller import new_salt, run_controller
-from sidecar.app.inheritance import Inheritance
 from sidecar.app.preparation import prepare
 from sidecar.app.process import DRAIN_SIGNAL, END_SIGNAL, OWNED_BY_LAUNCHER, ExitCode, fork
 from sidecar.app.supervisor import Supervisor, was_usage_error
 from sidecar.app.worker import run_worker
-from sidecar.config.addresses import UNIX
 from sidecar.config.load import load
 from sidecar.config.problems import Severity
 
@@ -57,7 +55,8 @@ def run(config: Path, environ: Mapping[str, str]) -> int:
     """Run a sidecar to its end; returns the exit code. Raises ConfigError, LocalError."""
     # From here on a signal waits for the loop below: none is lost, none interrupts the preparation.
     signal.pthread_sigmask(signal.SIG_BLOCK, OWNED_BY_LAUNCHER)
-
+    # A collection writes to every object it looks at, and so would copy pages that children share.
+    gc.disable()
     loaded = load(config, environ)
     logs.configure(loaded.settings.log)
     for remark in loaded.remarks:
@@ -69,17 +68,48 @@ def run(config: Path, environ: Mapping[str, str]) -> int:
         environ=environ,
         salts=new_salt,
     )
-    # Pages that children share must not be written: frozen objects are left alone by the collector.
     gc.collect()
-    gc.freeze()
-    return Launcher(inherited, clock=time.monotonic).run()
+    gc.freeze()  # children collect only what they make themselves
+    launcher = Launcher(
+        control=lambda *, draining: run_controller(inherited, draining=draining),
+        work=lambda index: run_worker(inherited, index),
+        workers=inherited.settings.workers,
+        drain_timeout_s=inherited.settings.drain.timeout,
+        stop_listening=inherited.close_data_listeners,
+        clock=time.monotonic,
+    )
+    try:
+        return launcher.run()
+    finally:
+        inherited.remove_unix_paths()
+
+
+class Controlling(Protocol):
+    """The main function of the controller process."""
+
+    def __call__(self, *, draining: bool) -> int:
+        """Run; `draining` says that a drain had begun when it was started (again)."""
 
 
 class Launcher:
-    """Looks after the processes of one sidecar; `clock` gives monotonic seconds."""
+    """Looks after the processes of one sidecar; `clock` gives monotonic seconds.
 
-    def __init__(self, inherited: Inheritance, *, clock: Callable[[], float]) -> None:
-        self._inherited = inherited
+    The signals of OWNED_BY_LAUNCHER must be blocked. `stop_listening` closes this process's copies
+    of the data plane's listening sockets.
+    """
+
+    def __init__(
+        self,
+        *,
+        control: Controlling,
+        work: Callable[[int], int],
+        workers: int,
+        drain_timeout_s: float,
+        stop_listening: Callable[[], None],
+        clock: Callable[[], float],
+    ) -> None:
+        self._drain_timeout_s = drain_timeout_s
+        self._stop_listening = stop_listening
         self._clock = clock
         self._phase = Phase.RUNNING
         self._told_to_end = False
@@ -87,30 +117,26 @@ class Launcher:
         self._exit_code = ExitCode.DONE
         self._supervisor = Supervisor(fork)
         now_s = clock()
-        self._controller = self._supervisor.add("sidecar-control", self._control, now_s)
+        self._controller = self._supervisor.add(
+            "sidecar-control", lambda: control(draining=self._phase >= Phase.DRAINING), now_s
+        )
         self._workers = [
-            self._supervisor.add(f"sidecar-work-{index}", self._work(index), now_s)
-            for index in range(inherited.settings.workers)
+            self._supervisor.add(f"sidecar-work-{index}", partial(work, index), now_s)
+            for index in range(workers)
         ]
 
     def run(self) -> int:
         """Wait and answer until every child has ended; returns the exit code."""
-        while self._phase is not Phase.ENDED:
-            received = signal.sigtimedwait(OWNED_BY_LAUNCHER, self._wait_s())
-            if received is not None:
-                self._obey(signal.Signals(received.si_signo))
+        while True:
             self._reap()
             self._supervisor.start_due(self._clock())
             self._advance()
-        self._remove_unix_paths()
-        log.info("has ended", extra={"exit_code": int(self._exit_code)})
-        return self._exit_code
-
-    def _control(self) -> int:
-        return run_controller(self._inherited, draining=self._phase >= Phase.DRAINING)
-
-    def _work(self, index: int) -> Callable[[], int]:
-        return lambda: run_worker(self._inherited, index)
+            if self._phase is Phase.ENDED:
+                log.info("has ended", extra={"exit_code": int(self._exit_code)})
+                return self._exit_code
+            received = signal.sigtimedwait(OWNED_BY_LAUNCHER, self._wait_s())
+            if received is not None:
+                self._obey(signal.Signals(received.si_signo))
 
     def _wait_s(self) -> float:
         """Until something is due; a day when nothing is (sigtimedwait has no "for ever")."""
@@ -130,19 +156,18 @@ class Launcher:
             case _ if number == DRAIN_SIGNAL:
                 self._drain()
             case _:
-                pass  # SIGCHLD: `_reap` looks anyway, because several deaths may be one signal
+                pass  # SIGCHLD: `run` reaps anyway, because several deaths may be one signal
 
     def _drain(self) -> None:
         if self._phase is not Phase.RUNNING:
             return
         self._phase = Phase.DRAINING
-        timeout_s = self._inherited.settings.drain.timeout
-        log.info("drains", extra={"timeout_s": float(timeout_s)})
-        self._inherited.close_data_listeners()
+        log.info("drains", extra={"timeout_s": float(self._drain_timeout_s)})
+        self._stop_listening()
         self._supervisor.signal(self._controller, DRAIN_SIGNAL)
         for worker in self._workers:
             self._supervisor.dismiss(worker, signal.SIGTERM)
-        self._kill_at_s = self._clock() + timeout_s + GRACE_S
+        self._kill_at_s = self._clock() + self._drain_timeout_s + GRACE_S
 
     def _reap(self) -> None:
         """Take note of every death, also of orphans that a PID 1 inherits."""
@@ -190,12 +215,3 @@ class Launcher:
                 )
                 self._supervisor.signal(child, signal.SIGKILL)
                 self._exit_code = ExitCode.NO
-
-    def _remove_unix_paths(self) -> None:
-        """Nobody answers there any more, and the event loops leave paths behind."""
-        paths = [
-            a.removeprefix(UNIX) for a in self._inherited.settings.listeners if a.startswith(UNIX)
-        ]
-        for path in [*map(Path, paths), self._inherited.state_dir.control_socket]:
-            with contextlib.suppress(OSError):
-                path.unlink()

@@ -1,8 +1,7 @@
 """Everything that is made once, before the fork, in the order in which it can fail cheaply.
 
-Configuration, descriptors, token, state directory and sockets first: a wrong start ends in a
-sentence within a moment. Then the board and the kernels, loaded here so that all children share
-their pages.
+Descriptors, state directory and sockets first: a wrong start ends in a sentence within a moment.
+Then the board and the kernels, loaded here so that all children share their pages.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from sidecar.admin.token import TokenFile
 from sidecar.app import descriptors
 from sidecar.app.inheritance import Inheritance
 from sidecar.app.listeners import open_listeners, open_unix, shown
@@ -40,12 +38,10 @@ def prepare(
     environ: Mapping[str, str],
     salts: Salts,
 ) -> Inheritance:
-    """What the children will find. Raises ConfigError or LocalError, and leaves nothing behind."""
+    """What the children will find. Raises ConfigError or LocalError."""
     started_s = time.monotonic()
     granted = descriptors.raise_limit(descriptors.need(settings).total)
     settings = descriptors.fit(settings, granted)
-    if settings.admin.token_file is not None:
-        TokenFile(Path(settings.admin.token_file)).check()
     state_dir = StateDir.claim(Path(settings.state_dir))
     control_listener = open_unix(state_dir.control_socket, path="$.state_dir", mode=CONTROL_MODE)
     admin_listeners = open_listeners(settings.admin.listen, path="$.admin.listen")

@@ -66,7 +66,7 @@ def _run_child(name: str, main: Callable[[], int], launcher: int) -> NoReturn:
         _tie_to(launcher)
         _name_thread(name)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        gc.enable()
+        gc.enable()  # the launcher collects nothing, so that shared pages stay shared
         status = main()
     except SystemExit as exit_request:
         status = exit_request.code if isinstance(exit_request.code, int) else int(ExitCode.NO)

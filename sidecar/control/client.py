@@ -74,4 +74,7 @@ class ControlClient:
                 extra={"version": update.version, "reason": str(error)},
             )
             return Ack(version=update.version, error=str(error))
+        except Exception:  # a bug must not take every worker down at the same moment
+            log.exception("could not take over a routing update", extra={"version": update.version})
+            return Ack(version=update.version, error="an internal error; see the worker's log")
         return Ack(version=update.version)

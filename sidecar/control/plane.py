@@ -1,4 +1,4 @@
-"""The control plane: every change of routing goes through here, one at a time.
+"""The control plane: every change of routing goes through here.
 
 A change is computed as a value (`sidecar.control.state`), then sent to the workers and written to
 disk at the same moment, and answered when both are done. A disk that refuses does not stop a
@@ -15,7 +15,6 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
-import msgspec
 from msgspec import Struct
 
 from sidecar.config.settings import Settings
@@ -77,14 +76,20 @@ class ControlPlane:
     ) -> None:
         self.state = state
         self.workers = workers
-        self.persisted = True
         self._running = running
         self._store = store
         self._load = load
         self._salts = salts
-        self._turn = asyncio.Lock()
+        self._written_version = 0
         self._write_turn = asyncio.Lock()
+        self._disk_refuses = False
         self._unwritten = asyncio.Event()
+        self._unwritten.set()  # perhaps it is on disk already; writing it again does no harm
+
+    @property
+    def persisted(self) -> bool:
+        """Whether the routing would survive a restart."""
+        return self._written_version == self.state.version
 
     @property
     def routing(self) -> RoutingUpdate:
@@ -93,18 +98,15 @@ class ControlPlane:
 
     async def set_weights(self, route: str, weights: Mapping[str, float]) -> ChangeReport:
         """Give canaries of a route these percentages until they are reset. Raises ClientError."""
-        async with self._turn:
-            return await self._apply(self.state.with_weights(route, weights, self._salts))
+        return await self._apply(self.state.with_weights(route, weights, self._salts))
 
     async def reset_weights(self, route: str | None) -> ChangeReport:
         """Let the file rule again over a route (None: all). Raises ClientError."""
-        async with self._turn:
-            return await self._apply(self.state.reset(route, self._salts))
+        return await self._apply(self.state.reset(route, self._salts))
 
     async def rollback(self, route: str | None) -> ChangeReport:
         """Take every canary of a route (None: of all) off the traffic. Raises ClientError."""
-        async with self._turn:
-            report = await self._apply(self.state.rolled_back(route, self._salts))
+        report = await self._apply(self.state.rolled_back(route, self._salts))
         log.warning(
             "rolled back",
             extra={
@@ -120,15 +122,14 @@ class ControlPlane:
 
         Raises ConfigError, and changes nothing, when the file is wrong or a worker cannot take it.
         """
-        async with self._turn:
-            settings = await asyncio.to_thread(self._load)
-            before = self.state
-            report = await self._apply(before.with_settings(settings, self._salts))
-            if report.install.refused:
-                await self._apply(_again(before, version=report.install.version + 1))
-                raise ConfigError(
-                    "; ".join(f"worker {w}: {why}" for w, why in report.install.refused.items())
-                )
+        settings = await asyncio.to_thread(self._load)
+        before = self.state
+        report = await self._apply(before.with_settings(settings, self._salts))
+        if report.install.refused:
+            await self._apply(self.state.reverted(before, self._salts))
+            raise ConfigError(
+                "; ".join(f"worker {w}: {why}" for w, why in report.install.refused.items())
+            )
         needs_restart = changed_keys(self._running, settings)
         log.info(
             "reloaded the configuration",
@@ -146,45 +147,50 @@ class ControlPlane:
         )
 
     async def keep_writing(self) -> None:
-        """Try again to persist what a full or read-only disk refused; ends only by cancellation."""
+        """Persist what is not yet, again and again while the disk refuses; until cancelled."""
         while True:
             await self._unwritten.wait()
-            await asyncio.sleep(WRITE_AGAIN_S)
-            if await self._persist():
-                log.info(
-                    "the routing state is on disk again", extra={"version": self.state.version}
-                )
+            if not await self._persist(self.state.version):
+                await asyncio.sleep(WRITE_AGAIN_S)
 
     async def _apply(self, state: RoutingState) -> ChangeReport:
+        # Up to the first await nothing else runs: states follow each other, and are sent, in order.
+        # From there on a change waits for its own confirmation only, so that a rollback is never
+        # held up by another change that some worker does not confirm.
         self.state = state
+        installation = self.workers.announce(state.update())
         install, persisted = await asyncio.gather(
-            self.workers.install(state.update(), timeout_s=INSTALL_TIMEOUT_S), self._persist()
+            self.workers.confirmed(installation, timeout_s=INSTALL_TIMEOUT_S),
+            self._persist(state.version),
         )
         return ChangeReport(install=install, persisted=persisted, overrides=state.overridden())
 
-    async def _persist(self) -> bool:
-        """Write the newest state; one writer at a time, so that an older one never comes last."""
+    async def _persist(self, version: int) -> bool:
+        """Have this version, or a newer one, on disk. One writer at a time writes the newest."""
         async with self._write_turn:
+            if self._written_version >= version:
+                return True
+            newest = self.state
             try:
-                await asyncio.to_thread(self._store.write, self.state)
+                await asyncio.to_thread(self._store.write, newest)
             except OSError as error:
-                self.persisted = False
                 self._unwritten.set()
-                log.error(  # noqa: TRY400 - foreseen; the reason says it all
-                    "the routing holds but is not on disk; a restart would forget it",
-                    extra={"version": self.state.version, "reason": str(error)},
-                )
-            else:
-                self.persisted = True
+                if not self._disk_refuses:
+                    log.error(  # noqa: TRY400 - foreseen; the reason says it all
+                        "the routing holds but cannot be written; a restart would forget it",
+                        extra={"version": newest.version, "reason": str(error)},
+                    )
+                self._disk_refuses = True
+                return False
+            if self._disk_refuses:
+                log.info("the routing is on disk again", extra={"version": newest.version})
+            self._disk_refuses = False
+            self._written_version = newest.version
+            if self.persisted:
                 self._unwritten.clear()
-        return self.persisted
+            return True
 
 
 def changed_keys(running: Settings, loaded: Settings) -> list[str]:
     """Which of the keys that need a restart differ between two configurations."""
     return [key for key in NEEDS_RESTART if getattr(running, key) != getattr(loaded, key)]
-
-
-def _again(state: RoutingState, *, version: int) -> RoutingState:
-    """The same routing under a newer version: versions only rise, also on the way back."""
-    return msgspec.structs.replace(state, version=version)

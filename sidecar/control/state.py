@@ -92,15 +92,24 @@ class Remembered(Struct, frozen=True, kw_only=True):
         Raises ConfigError when they need more cells than there are, or a split cannot change so in
         one step.
         """
+        return self._with_file(settings.routes, settings.models, settings.limits, salts)
+
+    def _with_file(
+        self,
+        routes: tuple[RouteSettings, ...],
+        models: dict[str, ModelSettings],
+        limits: Limits,
+        salts: Salts,
+    ) -> RoutingState:
         return RoutingState(
             version=self.version + 1,
             overrides=self.overrides,
-            splits=self._splits(settings.routes, salts),
-            cells=_seat(self.cells, list(_cells_wanted(settings.routes)), "route x model x role"),
-            model_rows=_seat(self.model_rows, list(settings.models), "models"),
-            routes=settings.routes,
-            models=settings.models,
-            limits=settings.limits,
+            splits=self._splits(routes, salts),
+            cells=_seat(self.cells, list(_cells_wanted(routes)), "route x model x role"),
+            model_rows=_seat(self.model_rows, list(models), "models"),
+            routes=routes,
+            models=models,
+            limits=limits,
         )
 
     def _splits(self, routes: tuple[RouteSettings, ...], salts: Salts) -> dict[str, Split]:
@@ -169,6 +178,10 @@ class RoutingState(Remembered, frozen=True, kw_only=True):
             self.route(route)  # an override of a route the file dropped may be reset, too
         kept = {} if route is None else {r: o for r, o in self.overrides.items() if r != route}
         return self._with_overrides(kept, salts)
+
+    def reverted(self, before: RoutingState, salts: Salts) -> RoutingState:
+        """The next state, with the file as `before` had it; what was changed at run time stays."""
+        return self._with_file(before.routes, before.models, before.limits, salts)
 
     def update(self) -> RoutingUpdate:
         """What the workers are told."""

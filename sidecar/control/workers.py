@@ -1,9 +1,10 @@
 """The controller's end of the control socket: who is connected, and who routes by what.
 
 Every worker that says Hello gets the newest update at once, so a worker that was away when routing
-changed cannot stay behind. `install` sends an update to all that are connected and waits until each
-has acknowledged it, or the deadline passes; a worker that loses its connection while it is waited
-for stays awaited (it may still be serving) until it is back and has acknowledged.
+changed cannot stay behind. `announce` sends an update to all that are connected; whoever wants to
+know waits for `confirmed`. A worker that loses its connection while it is waited for stays awaited
+(it may still be serving) until it is back and has acknowledged. Updates may overlap: they are sent
+and answered in the order of their versions.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final, cast
 
 from msgspec import Struct
@@ -60,7 +61,7 @@ class WorkerControl:
         self._clock = clock
         self._update = update
         self._links: dict[int, _Link] = {}
-        self._waiting: set[_Waiting] = set()
+        self._installations: set[Installation] = set()
         self._server: asyncio.AbstractServer | None = None
 
     async def start(self, listener: socket.socket) -> None:
@@ -75,36 +76,35 @@ class WorkerControl:
         for link in list(self._links.values()):
             link.close()
 
-    async def install(self, update: RoutingUpdate, *, timeout_s: float) -> InstallReport:
-        """Have every worker route by `update`; late joiners get it too, from this moment on."""
-        started_s = self._clock()
+    def announce(self, update: RoutingUpdate) -> Installation:
+        """Tell every worker, now, to route by `update`; late joiners are told when they join."""
         self._update = update
+        installation = Installation(
+            update.version, connected=self._links, expected=self.expected, clock=self._clock
+        )
+        self._installations.add(installation)
         message = frame(Install(update=update))
-        waiting = _Waiting(update.version, set(self._links))
-        absent = tuple(sorted(set(range(self.expected)) - waiting.pending))
-        asked = set(waiting.pending)
-        self._waiting.add(waiting)
+        for link in self._links.values():
+            link.send(message)
+        return installation
+
+    async def install(self, update: RoutingUpdate, *, timeout_s: float) -> InstallReport:
+        """Announce an update and wait until it is confirmed, at most this long."""
+        return await self.confirmed(self.announce(update), timeout_s=timeout_s)
+
+    async def confirmed(self, installation: Installation, *, timeout_s: float) -> InstallReport:
+        """Wait until every worker that was connected has answered, or the time is over."""
         try:
-            for link in self._links.values():
-                link.send(message)
             async with asyncio.timeout(timeout_s):
-                if waiting.pending:
-                    await waiting.done.wait()
+                await installation.settled.wait()
         except TimeoutError:
-            log.error(  # noqa: TRY400 - foreseen; the reason says it all
+            log.error(  # noqa: TRY400 - foreseen; the keys say it all
                 "not every worker has taken over the routing in time",
-                extra={"version": update.version, "missing": sorted(waiting.pending)},
+                extra={"version": installation.version, "missing": sorted(installation.pending)},
             )
         finally:
-            self._waiting.discard(waiting)
-        return InstallReport(
-            version=update.version,
-            duration_s=self._clock() - started_s,
-            acknowledged=tuple(sorted(asked - waiting.pending - set(waiting.refused))),
-            missing=tuple(sorted(waiting.pending)),
-            absent=absent,
-            refused=waiting.refused,
-        )
+            self._installations.discard(installation)
+        return installation.report()
 
     def status(self) -> list[WorkerStatus]:
         """All expected workers, by index."""
@@ -139,27 +139,55 @@ class WorkerControl:
 
     def acknowledged(self, worker: int, ack: Ack) -> None:
         """A worker has taken over an update, or refused it."""
-        for waiting in self._waiting:
-            waiting.acknowledged(worker, ack)
+        for installation in self._installations:
+            installation.answered(worker, ack)
 
 
-class _Waiting:
-    """One `install` in progress: who has not answered yet, who refused."""
+class Installation:
+    """One update on its way: who has not answered yet (`pending`), and who refused."""
 
-    def __init__(self, version: int, pending: set[int]) -> None:
+    def __init__(
+        self,
+        version: int,
+        *,
+        connected: Collection[int],
+        expected: int,
+        clock: Callable[[], float],
+    ) -> None:
         self.version = version
-        self.pending = pending
-        self.refused: dict[int, str] = {}
-        self.done = asyncio.Event()
+        self.pending = set(connected)
+        self.settled = asyncio.Event()
+        self._asked = frozenset(connected)
+        self._absent = tuple(sorted(set(range(expected)) - self._asked))
+        self._refused: dict[int, str] = {}
+        self._clock = clock
+        self._started_s = clock()
+        self._ended_s = self._started_s
+        self._settle()
 
-    def acknowledged(self, worker: int, ack: Ack) -> None:
-        if worker not in self.pending or ack.version < self.version:
-            return
-        self.pending.discard(worker)
-        if ack.error is not None and ack.version == self.version:
-            self.refused[worker] = ack.error
+    def answered(self, worker: int, ack: Ack) -> None:
+        """A worker has answered; a newer version than this one includes it."""
+        if worker in self.pending and ack.version >= self.version:
+            self.pending.discard(worker)
+            if ack.error is not None and ack.version == self.version:
+                self._refused[worker] = ack.error
+            self._settle()
+
+    def report(self) -> InstallReport:
+        """How it stands."""
+        return InstallReport(
+            version=self.version,
+            duration_s=(self._clock() if self.pending else self._ended_s) - self._started_s,
+            acknowledged=tuple(sorted(self._asked - self.pending - set(self._refused))),
+            missing=tuple(sorted(self.pending)),
+            absent=self._absent,
+            refused=self._refused,
+        )
+
+    def _settle(self) -> None:
         if not self.pending:
-            self.done.set()
+            self._ended_s = self._clock()
+            self.settled.set()
 
 
 class _Link(asyncio.Protocol):

@@ -9,7 +9,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -35,6 +35,7 @@ class SidecarProcess:
         *,
         environ: Mapping[str, str] | None = None,
         wait: bool = True,
+        wrapper: Sequence[str] = (),
     ) -> None:
         self.directory = directory
         self.port = free_port()
@@ -50,6 +51,7 @@ class SidecarProcess:
         }
         self._environ = {**os.environ, **(environ or {})}
         self._wait = wait
+        self._wrapper = list(wrapper)
         self._process: subprocess.Popen[bytes] | None = None
         self.write_config(self.config)
 
@@ -73,7 +75,10 @@ class SidecarProcess:
         """Start it (again)."""
         with self.stderr_file.open("ab") as stderr:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "sidecar", "run", "-c", str(self.config_file)],
+                [
+                    *self._wrapper,
+                    *(sys.executable, "-m", "sidecar", "run", "-c", str(self.config_file)),
+                ],
                 stdin=subprocess.DEVNULL,
                 stderr=stderr,
                 env=self._environ,

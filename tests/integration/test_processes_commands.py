@@ -175,14 +175,13 @@ def test_beyond_loopback_with_a_token_it_starts(sidecar, upstream, tmp_path):
     assert own.admin("POST", "/api/v1/rollback")[0] == 401
 
 
-@pytest.mark.parametrize(("content", "says"), [("", "empty"), ("short", "16")])
-def test_a_token_that_protects_nothing_refuses_to_start(sidecar, upstream, tmp_path, content, says):
+@pytest.mark.parametrize("content", ["", "short"])
+def test_a_token_that_protects_nothing_refuses_to_start(sidecar, upstream, tmp_path, content):
     token = tmp_path / "token"
     token.write_text(content, encoding="ascii")
     own = sidecar(one_route(upstream().url, admin={"token_file": str(token)}), wait=False)
     assert own.wait() == 2
     assert "$.admin.token_file" in own.stderr
-    assert says in own.stderr
 
 
 def test_warm_says_where_the_kernels_are(tmp_path):

@@ -78,24 +78,6 @@ def test_keys_that_need_a_restart_are_reported_and_not_applied(sidecar, upstream
     assert len(running.admin("GET", "/api/v1/status")[1]["workers"]) == 1
 
 
-def test_what_a_worker_cannot_take_over_is_taken_back_everywhere(sidecar, upstream, tmp_path):
-    model = upstream()
-    running = sidecar(one_route(model.url, workers=2))
-    before = version(running)
-    certificate = tmp_path / "ca.pem"
-    certificate.write_text("no certificate", encoding="ascii")  # readable, so the file is valid
-    changed = one_route("https://127.0.0.1:1")
-    changed["models"]["stable"]["tls"] = {"ca_file": str(certificate)}
-    running.write_config({**running.config, **changed})
-    status, answer = running.admin("POST", "/api/v1/reload")
-    assert status == 422
-    assert "stable" in answer["error"]["message"]
-    assert version(running) > before
-    wait_until(running.ready, "everybody routes as before")
-    assert running.request()[0] == 200
-    assert len(model.requests) == 1
-
-
 def test_more_models_than_the_board_holds_are_refused_by_name_of_the_key(sidecar, upstream):
     url = upstream().url
     running = sidecar(one_route(url, metrics={"cells": 8}))

@@ -51,6 +51,8 @@ class World:
         self.loaded: Settings | Exception = self.settings
         self.workers = WorkerControl(state.update(), expected=1, clock=time.monotonic)
         self.installed: list[RoutingUpdate] = []
+        self.may_take = asyncio.Event()
+        self.may_take.set()
         self.refuses: int | None = None  # a version that the worker cannot take over
         self.plane = ControlPlane(
             state,
@@ -67,6 +69,7 @@ class World:
         return self.loaded
 
     async def take(self, update: RoutingUpdate) -> None:
+        await self.may_take.wait()
         if update.version == self.refuses:
             raise ConfigError("cannot be taken over", path="$.models.stable.tls")
         self.installed.append(update)
@@ -122,13 +125,14 @@ async def test_a_full_disk_does_not_stop_a_rollback_and_is_reported(world):
     assert world.installed[-1].splits["iris"].percents()["a"] == 0
 
 
-async def test_what_a_full_disk_refused_is_written_once_there_is_room(world, monkeypatch):
+async def test_what_a_full_disk_refused_is_written_once_there_is_room(world, monkeypatch, caplog):
     monkeypatch.setattr("sidecar.control.plane.WRITE_AGAIN_S", 0.01)
     world.disk.full = True
     await world.plane.rollback("iris")
     writing = asyncio.ensure_future(world.plane.keep_writing())
     await asyncio.sleep(0.05)
     assert not world.plane.persisted
+    assert caplog.text.count("cannot be written") == 1  # said once, not at every attempt
     world.disk.full = False
     await until(lambda: world.plane.persisted)
     assert world.disk.file.read() == world.plane.state
@@ -144,6 +148,43 @@ async def test_changes_at_the_same_moment_happen_one_after_the_other(world):
     assert sorted(report.install.version for report in reports) == list(range(2, 10))
     assert [update.version for update in world.installed] == list(range(1, 10))
     assert world.disk.file.read() == world.plane.state
+
+
+async def test_a_rollback_does_not_wait_for_a_change_that_nobody_confirms(world):
+    world.may_take.clear()  # the worker hangs in the change before
+    async with asyncio.TaskGroup() as tasks:
+        earlier = tasks.create_task(world.plane.set_weights("iris", {"a": 90}))
+        await asyncio.sleep(0)
+        rollback = tasks.create_task(world.plane.rollback(None))
+        await until(lambda: world.plane.state.version == 3)
+        world.may_take.set()
+    assert earlier.result().install.version == 2
+    assert rollback.result().install.version == 3
+    assert world.installed[-1].splits["iris"].percents()["a"] == 0
+    assert world.disk.file.read() == world.plane.state
+
+
+async def test_a_rollback_during_a_reload_that_is_taken_back_stays(world, make_settings):
+    world.loaded = make_settings(a=50)
+    world.refuses = 2
+    world.may_take.clear()
+    async with asyncio.TaskGroup() as tasks:
+        reload = tasks.create_task(_failed_reload(world.plane))
+        await until(lambda: world.plane.state.version == 2)
+        tasks.create_task(world.plane.rollback(None))
+        await until(lambda: world.plane.state.version == 3)
+        world.may_take.set()
+    assert reload.result()
+    assert world.plane.state.version == 4
+    assert world.plane.state.overrides == {"iris": {"a": 0.0}}
+    assert world.plane.state.routes[0].canaries[0].percent == 10
+    assert world.installed[-1].splits["iris"].percents()["a"] == 0
+
+
+async def _failed_reload(plane: ControlPlane) -> bool:
+    with pytest.raises(ConfigError):
+        await plane.reload()
+    return True
 
 
 async def test_a_refused_change_changes_nothing(world):

@@ -200,3 +200,33 @@ async def test_who_is_no_worker_of_ours_is_disconnected(world, control, rubbish)
         assert await reader.read() == b""
     writer.close()
     assert [worker.connected for worker in control.status()] == [False, False]
+
+
+async def test_a_bug_in_a_worker_is_a_refusal_and_not_the_end_of_it(world, control, start, salts):
+    worker = world.worker(0)
+    await until(lambda: acknowledged(control)[0] == 1)
+
+    async def buggy(_update: RoutingUpdate) -> None:
+        raise KeyError("bug")
+
+    worker.client._install = buggy
+    report = await control.install(start(a=10).rolled_back(None, salts).update(), timeout_s=5)
+    assert "internal error" in report.refused[0]
+    assert not world.running[0].done()
+
+
+async def test_updates_may_overlap_and_each_is_confirmed_on_its_own(world, control, start, salts):
+    slow = world.worker(0)
+    await until(lambda: acknowledged(control)[0] == 1)
+    second = start(a=10).with_weights("iris", {"a": 20}, salts)
+    slow.may_answer.clear()
+    first_installation = control.announce(second.update())
+    second_installation = control.announce(second.rolled_back(None, salts).update())
+    slow.may_answer.set()
+    reports = [
+        await control.confirmed(installation, timeout_s=5)
+        for installation in (first_installation, second_installation)
+    ]
+    assert [report.version for report in reports] == [2, 3]
+    assert all(report.acknowledged == (0,) for report in reports)
+    assert slow.installed == [1, 2, 3]
