@@ -3,11 +3,11 @@
     chunk   = 1*HEXDIG [ chunk-ext ] CRLF chunk-data CRLF
     last    = 1*"0" [ chunk-ext ] CRLF *( field-line CRLF ) CRLF
 
-The decoder gives payload pieces as slices and says where the message ended, so that a pipelined request
-behind it is neither lost nor read as body. It refuses what parsers are known to disagree on: bare CR or
-LF, white space around the size, signs, unterminated quotes, sizes beyond 63 bits. Extensions are checked
-and dropped. Framing that is out of proportion to its payload is refused, so that a body of a million
-one-byte chunks costs its sender more than it costs us.
+The decoder gives payload pieces as slices and says where the message ended, so that a pipelined
+request behind it is neither lost nor read as body. It refuses what parsers are known to disagree on:
+bare CR or LF, white space around the size, signs, unterminated quotes, sizes beyond 63 bits.
+Extensions are checked and dropped. Framing that is out of proportion to its payload is refused, so
+that a body of a million one-byte chunks costs its sender more than it costs us.
 """
 
 from __future__ import annotations
@@ -15,18 +15,13 @@ from __future__ import annotations
 import re
 from typing import Final
 
-TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
-_QUOTED: Final = rb'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t \x21-\x7e\x80-\xff])*"'
-_SIZE_LINE: Final = re.compile(
-    rb"([0-9A-Fa-f]{1,16})(?:;[ \t]*"
-    + TOKEN
-    + rb"(?:=(?:"
-    + TOKEN
-    + rb"|"
-    + _QUOTED
-    + rb"))?)*\r\n"
-)
-_FIELD_LINE: Final = re.compile(rb"(" + TOKEN + rb"):[ \t]*([\t\x20-\x7e\x80-\xff]*?)[ \t]*\r\n")
+# Possessive quantifiers: a line is looked at again with every read until it is whole, and a pattern
+# that then tried other ways to match would let 4 KB of spaces hold the loop for seconds.
+TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
+_QUOTED: Final = rb'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]++|\\[\t \x21-\x7e\x80-\xff])*+"'
+_EXTENSION: Final = rb";[ \t]*+" + TOKEN + rb"(?:=(?:" + TOKEN + rb"|" + _QUOTED + rb"))?+"
+_SIZE_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,16}+)(?:" + _EXTENSION + rb")*+\r\n")
+_FIELD_LINE: Final = re.compile(rb"(" + TOKEN + rb"):[ \t]*+([\t\x20-\x7e\x80-\xff]*+)\r\n")
 
 MAX_LINE_BYTES: Final = 4096  # one size line with its extensions, or one trailer field
 MAX_TRAILER_BYTES: Final = 16 * 1024
@@ -39,10 +34,10 @@ FREE_FRAMING_BYTES: Final = 16 * 1024  # extension bytes a body may have beyond 
 
 # RFC 9110 6.5.1: fields that frame, route, authenticate or describe content are not trailers.
 FORBIDDEN_TRAILERS: Final = frozenset(
-    b"authorization cache-control connection content-encoding content-length content-range content-type "
-    b"cookie expect host keep-alive max-forwards proxy-authenticate proxy-authorization proxy-connection "
-    b"range set-cookie te trailer transfer-encoding upgrade x-request-id x-sidecar-model "
-    b"x-sidecar-shadow".split()
+    b"authorization cache-control connection content-encoding content-length content-range "
+    b"content-type cookie expect host keep-alive max-forwards proxy-authenticate "
+    b"proxy-authorization proxy-connection range set-cookie te trailer transfer-encoding upgrade "
+    b"x-request-id x-sidecar-model x-sidecar-shadow".split()
 )
 
 
@@ -146,7 +141,7 @@ class ChunkedDecoder:
         if self._trailer_bytes > MAX_TRAILER_BYTES:
             raise ChunkedError("the trailer section is too large")
         if field[1].lower() not in FORBIDDEN_TRAILERS:
-            self.trailers += (field[1], b": ", field[2], b"\r\n")
+            self.trailers += (field[1], b": ", field[2].rstrip(b" \t"), b"\r\n")
 
 
 def _check_incomplete_line(data: bytes, at: int) -> None:
