@@ -79,7 +79,7 @@ def measure(chosen: argparse.Namespace) -> Report:
     routings = {sidecar.PLAIN: sidecar.plain_route, sidecar.SPLIT: sidecar.split_route}
     costs: dict[str, Cost] = {}
     with stage() as fleet:
-        upstream = nginx.start_upstream(fleet)
+        upstream = nginx.start_upstream(fleet).port
         load = Load(
             script=Traffic().script(fleet.home, "inference"), path=PATH, seconds=chosen.seconds
         )

@@ -39,7 +39,7 @@ def measure(chosen: argparse.Namespace) -> Report:
         f"{described} Medians of {chosen.rounds} interleaved rounds of {chosen.seconds} s."
     ]
     for curve in curves.values():
-        parts += [f"#### {curve.heading}", curve.text, curve.table]
+        parts += [f"### {curve.heading}", curve.text, curve.table]
     return Report(
         name="growth",
         parts=parts,

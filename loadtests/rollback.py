@@ -42,7 +42,7 @@ def measure(chosen: argparse.Namespace) -> Report:
     told: list[float] = []
     seen: list[float] = []
     with stage() as fleet:
-        upstream = nginx.start_upstream(fleet)
+        upstream = nginx.start_upstream(fleet).port
         running = sidecar.start(
             fleet, "sidecar", sidecar.split_route(upstream), workers=chosen.workers
         )

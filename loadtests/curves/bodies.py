@@ -21,7 +21,7 @@ CONNECTIONS: Final = 8
 
 def measure(chosen: argparse.Namespace) -> Curve:
     with stage() as fleet:
-        upstream = nginx.start_upstream(fleet)
+        upstream = nginx.start_upstream(fleet).port
         ours = sidecar.start(fleet, "sidecar", sidecar.plain_route(upstream))
         subjects = [ours.subject(sidecar.PLAIN)]
         if find("envoy"):

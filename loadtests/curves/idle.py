@@ -24,7 +24,7 @@ WITHOUT: Final = "none"
 
 def measure(chosen: argparse.Namespace) -> Curve:
     with stage() as fleet:
-        upstream = nginx.start_upstream(fleet)
+        upstream = nginx.start_upstream(fleet).port
         script = Traffic().script(fleet.home, "inference")
         load = Load(script=script, path=PATH, connections=CONNECTIONS, seconds=chosen.seconds)
         # Two sidecars, so that both states can take turns.

@@ -19,7 +19,7 @@ CONNECTIONS: Final = 32
 
 def measure(chosen: argparse.Namespace) -> Curve:
     with stage() as fleet:
-        upstream = nginx.start_upstream(fleet)
+        upstream = nginx.start_upstream(fleet).port
         points = []
         for count in COUNTS:
             name = f"{count}"

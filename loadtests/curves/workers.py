@@ -23,7 +23,7 @@ FURTHER_WORKER_MIB: Final = 30.0
 
 def measure(chosen: argparse.Namespace) -> Curve:
     with stage() as fleet:
-        upstream = nginx.start_upstream(fleet)
+        upstream = nginx.start_upstream(fleet).port
         script = Traffic().script(fleet.home, "inference")
         load = Load(script=script, path=PATH, connections=CONNECTIONS, seconds=chosen.seconds)
         memory = {count: roles_mib(fleet, upstream, load, count) for count in COUNTS}

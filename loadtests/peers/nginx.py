@@ -24,8 +24,8 @@ KEEP: Final = "keepalive_requests 1000000000;"
 FORWARD: Final = 'proxy_http_version 1.1; proxy_set_header Connection "";'
 
 
-def start_upstream(fleet: Fleet) -> int:
-    """Serve a small prediction to every request, and files below /files/; returns the port.
+def start_upstream(fleet: Fleet) -> Subject:
+    """Serve a small prediction to every request, and files below /files/.
 
     nginx answers without waiting for a body. Below /whole/ it waits, as a model does: the body is
     read before a second request, without it, is sent to itself.
@@ -33,7 +33,7 @@ def start_upstream(fleet: Fleet) -> int:
     (port,) = free_ports(1)
     files = fleet.home / "files"
     files.mkdir(exist_ok=True)
-    _start(
+    pid = _start(
         fleet,
         "upstream",
         f"""upstream self {{ server {HOST}:{port}; keepalive 64; {KEEP} }}
@@ -44,7 +44,7 @@ def start_upstream(fleet: Fleet) -> int:
   location /files/ {{ root {fleet.home}; }} }}""",
         [port],
     )
-    return port
+    return Subject("upstream", f"http://{HOST}:{port}", pid)
 
 
 def start(fleet: Fleet, upstream: int) -> list[Subject]:

@@ -33,6 +33,11 @@ class Subject:
     url: str
     pid: int
 
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return int(self.url.rpartition(":")[2])
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:

@@ -137,10 +137,9 @@ def _stat(pid: int) -> list[str]:
 def tree(root: int) -> list[int]:
     """The ids of a process and all that descend from it."""
     children: dict[int, list[int]] = {}
-    for entry in _PROC.iterdir():
-        if entry.name.isdigit():
-            with contextlib.suppress(OSError):
-                children.setdefault(int(_stat(int(entry.name))[1]), []).append(int(entry.name))
+    for pid in _processes():
+        with contextlib.suppress(OSError):
+            children.setdefault(int(_stat(pid)[1]), []).append(pid)
     found = [root]
     for pid in found:
         found += children.get(pid, [])
@@ -171,6 +170,27 @@ def pss_mib(pid: int) -> float:
 def tree_pss_mib(root: int) -> float:
     """The whole tree's share of memory."""
     return sum(pss_mib(pid) for pid in tree(root))
+
+
+def sharers(root: int, library: str) -> int:
+    """How many processes outside a tree have mapped a library that the tree has mapped too.
+
+    Each of them takes a share of its pages, so that the tree's PSS looks smaller than it is alone.
+    """
+    family = tree(root)
+    mapped = {pid for pid in _processes() if _has_mapped(pid, library)}
+    return len(mapped.difference(family)) if mapped.intersection(family) else 0
+
+
+def _processes() -> list[int]:
+    return [int(entry.name) for entry in _PROC.iterdir() if entry.name.isdigit()]
+
+
+def _has_mapped(pid: int, library: str) -> bool:
+    try:
+        return library in (_PROC / str(pid) / "maps").read_text()
+    except OSError:
+        return False
 
 
 def by_role(root: int) -> dict[str, int]:
