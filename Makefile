@@ -28,7 +28,7 @@ demo: $(VENV)/.demo ## Install, then watch a canary and a shadow under real requ
 
 .PHONY: test
 test: lint ## Install, then lint, type-check and run all tests that need nothing else
-	$(BIN)/pytest -n 2 --dist loadgroup tests/unit tests/property tests/integration $(PYTEST)
+	$(BIN)/pytest -n 2 --dist loadfile tests/unit tests/property tests/integration $(PYTEST)
 
 .PHONY: e2e
 e2e: $(VENV)/.dev ## Test against real model servers, clients and Prometheus (installed into a cache)

@@ -26,8 +26,7 @@ DOCKERFILE = (REPOSITORY / "Dockerfile").read_text()
 INSTALL_S = 300
 READY_S = 20.0
 
-# One worker of pytest-xdist builds the image, once.
-pytestmark = [pytest.mark.timeout(INSTALL_S + 60), pytest.mark.xdist_group("image")]
+pytestmark = pytest.mark.timeout(INSTALL_S + 60)
 
 
 @dataclass
