@@ -4,7 +4,7 @@
     last    = 1*"0" [ chunk-ext ] CRLF *( field-line CRLF ) CRLF
 
 The decoder gives payload pieces as slices and says where the message ended, so that a pipelined
-request behind it is neither lost nor read as body. It refuses what parsers are known to disagree on:
+request behind it is neither lost nor read as body. It refuses what parsers disagree on in practice:
 bare CR or LF, white space around the size, signs, unterminated quotes, sizes beyond 63 bits.
 Extensions are checked and dropped. Framing that is out of proportion to its payload is refused, so
 that a body of a million one-byte chunks costs its sender more than it costs us.

@@ -28,7 +28,7 @@ from sidecar.errors import ClientError, LocalError, SidecarError
 from sidecar.proxy import answers
 from sidecar.proxy.chunked import ChunkedDecoder, ChunkedError, encode_chunks, encode_end
 from sidecar.proxy.exchange import Exchange
-from sidecar.proxy.forwarding import Hop, request_id, uuid7
+from sidecar.proxy.forwarding import Hop, request_id
 from sidecar.proxy.head import RequestHead
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ class ClientConnection(asyncio.Protocol):
         "_buffer",
         "_decoder",
         "_exchange",
+        "_full",
         "_left",
         "_limits",
         "_paused",
@@ -79,6 +80,7 @@ class ClientConnection(asyncio.Protocol):
         self._exchange: Exchange | None = None
         self._left = 0  # bytes of the running request's body to come
         self._decoder: ChunkedDecoder | None = None
+        self._full = False  # the client has not taken what was written
         self._paused = False
         self._unwritten = 0
 
@@ -89,13 +91,16 @@ class ClientConnection(asyncio.Protocol):
         self.transport.set_write_buffer_limits(high=self.buffer_bytes)
         peer = transport.get_extra_info("peername")
         if isinstance(peer, tuple):
-            self.hop = Hop(address=str(peer[0]), tls=self.hop.proto == b"https")
+            self.hop = Hop(peer=str(peer[0]), tls=self.hop.proto == b"https")
         self._expect(_Wait.REQUEST, self._limits.idle_timeout)
         self.plane.clients.add(self)
 
     def data_received(self, data: bytes) -> None:
         if self._exchange is None:
-            if self._wait is not _Wait.LINGER:
+            wait = self._wait
+            if wait is _Wait.WRITING:
+                self._hold_back(data)
+            elif wait is not _Wait.LINGER:
                 self._read_head(data)
         elif self._left:
             self._read_counted(data)
@@ -119,16 +124,20 @@ class ClientConnection(asyncio.Protocol):
             exchange.client_gone()
 
     def pause_writing(self) -> None:
+        self._full = True
         if self._exchange is not None:
             self._exchange.pause_answer(True)
         if self._wait is not _Wait.LINGER:
             self._expect_flush()
 
     def resume_writing(self) -> None:
+        self._full = False
         if self._wait is _Wait.WRITING:
             self._expect_more()
         if self._exchange is not None:
             self._exchange.pause_answer(False)
+        elif self._wait is _Wait.REQUEST:
+            self._go_on()
 
     # -- heads -----------------------------------------------------------------------------------
 
@@ -158,7 +167,7 @@ class ClientConnection(asyncio.Protocol):
         except ClientError as error:
             self._refuse_head(error, data)
             return
-        head.client_address = self.hop.address.decode()
+        head.client_address = self.hop.peer
         self._begin(head, data, end, started_ns)
 
     def _begin(self, head: RequestHead, data: bytes, end: int, started_ns: int) -> None:
@@ -191,7 +200,7 @@ class ClientConnection(asyncio.Protocol):
             self._buffer = data[end:]
         plane = self.plane
         installed = plane.current
-        identity = request_id(head, plane.random_bits)
+        identity = request_id(head, plane.ids)
         try:
             if plane.in_flight >= self._limits.in_flight:
                 raise LocalError("too many requests are in flight", code="overloaded")
@@ -301,10 +310,20 @@ class ClientConnection(asyncio.Protocol):
         self._exchange = None
         self.plane.in_flight -= 1
         if exchange.close:
+            if not exchange.complete:
+                exchange.skip_mirrors()
             self._finish(lingering=not exchange.complete)
             return
-        if self._wait is not _Wait.WRITING:
-            self._expect(_Wait.REQUEST, self._limits.idle_timeout)
+        if self._full:
+            # The next answer would come on top of what the client has not taken yet: it waits.
+            self._expect_flush()
+            return
+        self._expect(_Wait.REQUEST, self._limits.idle_timeout)
+        if self._paused or self._buffer:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Read the next request, if it was held back."""
         if self._paused:
             self.hold(False)
         if self._buffer:
@@ -312,7 +331,12 @@ class ClientConnection(asyncio.Protocol):
 
     def _next(self) -> None:
         """Go on with what was held back."""
-        if self._exchange is None and self._buffer and self.transport is not None:
+        if (
+            self._exchange is None
+            and self._buffer
+            and not self._full
+            and self.transport is not None
+        ):
             data, self._buffer = self._buffer, b""
             self._read_head(data)
 
@@ -338,7 +362,7 @@ class ClientConnection(asyncio.Protocol):
 
     def _refuse_head(self, error: SidecarError, data: bytes) -> None:
         """Answer what is not a request we understand; the connection ends here."""
-        identity = uuid7(self.plane.random_bits)
+        identity = self.plane.ids.uuid7()
         self._answer(error, identity, head_request=data[:5] == b"HEAD ", close=True)
         self._finish(lingering=True)
 
@@ -359,9 +383,12 @@ class ClientConnection(asyncio.Protocol):
             self.transport.abort()
         self._exchange = None
         self.plane.in_flight -= 1
+        if not exchange.complete:
+            exchange.skip_mirrors()
 
     def leave(self, exchange: Exchange) -> bytes:
         """Give the connection away to a tunnel; returns what the client already sent for it."""
+        self.hold(False)
         self._exchange = None
         self.plane.in_flight -= 1
         self.deadline = inf

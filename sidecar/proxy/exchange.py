@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from sidecar.board import CellCounter
 from sidecar.errors import LocalError, SidecarError, UpstreamError
 from sidecar.proxy.chunked import encode_chunks, encode_end
+from sidecar.proxy.fields import tokens
 from sidecar.proxy.forwarding import (
     client_head,
     interim_head,
@@ -116,7 +117,7 @@ class Exchange:
             client.hop,
             request_id=self.request_id,
             default_host=self._pool.authority,
-            random_bits=client.plane.random_bits,
+            ids=client.plane.ids,
         )
         self._head_bytes = len(head)
         self._wire = [head + body] if body else [head]
@@ -171,6 +172,12 @@ class Exchange:
         data = None if wire is None else wire[0] if len(wire) == 1 else b"".join(wire)
         for shadow in self._decision.shadows:
             mirrors[shadow.index].offer(data, self._head_bytes, head)
+
+    def skip_mirrors(self) -> None:
+        """It is over and its request never was complete: the shadows get nothing."""
+        mirrors = self._installed.mirrors[self._decision.route.name]
+        for shadow in self._decision.shadows:
+            mirrors[shadow.index].skip_incomplete()
 
     # -- the upstream connection speaks (see `upstream.Call`) ------------------------------------
 
@@ -260,7 +267,7 @@ class Exchange:
 
     def switched(self, head: ResponseHead, connection: UpstreamConnection, excess: bytes) -> None:
         self._connection = None
-        if self._head.upgrade is None and self._head.method != b"CONNECT":
+        if not self._asked_for(head):
             connection.abort()
             self.failed(
                 UpstreamError("the model changed protocols unasked", code="upstream_broken")
@@ -275,6 +282,13 @@ class Exchange:
             idle_s=self._pool.settings.timeouts.idle,
             early=self._client.leave(self),
         )
+
+    def _asked_for(self, head: ResponseHead) -> bool:
+        """Whether the protocol changed to is one the client asked for (RFC 9110 7.8)."""
+        if head.status != 101:
+            return True  # a 2xx answer to CONNECT
+        given = tokens(head.upgrade or b"")
+        return bool(given) and set(given) <= set(tokens(self._head.upgrade or b""))
 
     def upstream_full(self, full: bool) -> None:
         self._client.hold(full)
@@ -319,8 +333,7 @@ class Exchange:
             self._pool.withdraw(self)
         self._count(CellCounter.ABORTED)
         if not self.complete:
-            for shadow in self._decision.shadows:
-                self._installed.mirrors[self._decision.route.name][shadow.index].skip_incomplete()
+            self.skip_mirrors()
 
     def stalled(self, error: SidecarError) -> None:
         """The client stopped sending its body (408) or broke it (400): never complete it at the model."""

@@ -10,17 +10,19 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
-from sidecar.proxy.head import Field, RequestHead, ResponseHead
+from sidecar.proxy.fields import Field
+from sidecar.proxy.head import RequestHead, ResponseHead
 
-REQUEST_ID: Final = re.compile(rb"[\x21-\x7e]{1,128}")
-# https://www.w3.org/TR/trace-context/#traceparent-header: a future version may carry more after the flags.
-TRACEPARENT: Final = re.compile(
-    rb"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})|"
+# https://www.w3.org/TR/trace-context/#versioning-of-traceparent: a later version is read as far as known.
+LATER_TRACEPARENT: Final = re.compile(
     rb"(?!00|ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})(?:-.*)?"
 )
+_NO_TRACE: Final = b"0" * 32
+_NO_SPAN: Final = b"0" * 16
+SPAN_BLOCK: Final = 256  # span ids per draw of random bits
 VIA: Final = b"1.1 sidecar"
 SHADOW_MARK: Final = b"X-Sidecar-Shadow: 1\r\n"
 
@@ -35,81 +37,119 @@ def uuid7(random_bits: RandomBits) -> bytes:
     return b"-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
 
 
-def request_id(head: RequestHead, random_bits: RandomBits) -> bytes:
+class Ids:
+    """Names for requests and spans of one worker. Span ids are cut from blocks of random digits."""
+
+    __slots__ = ("_bits", "span")
+
+    def __init__(self, random_bits: RandomBits) -> None:
+        self._bits = random_bits
+        self.span = _digits(random_bits).__next__  # 16 hexadecimal digits
+
+    def uuid7(self) -> bytes:
+        """A new request id."""
+        return uuid7(self._bits)
+
+
+def _digits(random_bits: RandomBits) -> Iterator[bytes]:
+    while True:
+        block = random_bits(SPAN_BLOCK * 64).to_bytes(SPAN_BLOCK * 8).hex().encode()
+        for at in range(0, len(block), 16):
+            yield block[at : at + 16]
+
+
+def request_id(head: RequestHead, ids: Ids) -> bytes:
     """The client's request id when it is fit to be repeated, else a new one."""
     given = head.special.get(9)
-    if given is not None and REQUEST_ID.fullmatch(given) is not None:
-        return given
-    return uuid7(random_bits)
+    if given:
+        # llhttp let no control pass but HTAB, so this leaves visible ASCII.
+        if len(given) <= 128 and given.isascii() and b" " not in given and b"\t" not in given:
+            return given
+    return ids.uuid7()
 
 
-def _trace(head: RequestHead, random_bits: RandomBits) -> bytes:
+def _trace(head: RequestHead, ids: Ids) -> bytes:
+    """The trace context of the next hop."""
     given = head.special.get(10)
     if given is not None:
-        # RFC-like strictness: one field, lower case, non-zero ids.
-        found = TRACEPARENT.fullmatch(given)
+        if (
+            len(given) == 55
+            and given[:3] == b"00-"
+            and given[35] == given[52] == 45
+            and given.translate(None, b"0123456789abcdef") == b"---"
+            and given[3:35] != _NO_TRACE
+            and given[36:52] != _NO_SPAN
+        ):
+            return given[:36] + ids.span() + given[52:]
+        found = LATER_TRACEPARENT.fullmatch(given)
         if found is not None:
-            trace_id = found[1] or found[3]
-            state = head.special.get(11)
-            if state is not None:
-                head.fields += (b"tracestate", b": ", state, b"\r\n")
-            return b"00-%b-%016x-%b" % (trace_id, random_bits(64) | 1, found[2] or found[4])
-    return b"00-%032x-%016x-01" % (random_bits(128) | 1, random_bits(64) | 1)
+            return b"00-%b-%b-%b" % (found[1], ids.span(), found[2])
+    if 11 in head.special:
+        head.drop(b"tracestate")  # it belongs to a trace that ends here, or to none
+    return b"00-%b%b-%b-01" % (ids.span(), ids.span(), ids.span())
 
 
 class Hop:
     """What is the same for all requests of one client connection."""
 
-    __slots__ = ("address", "fresh", "proto")
+    __slots__ = ("address", "fresh", "peer", "proto")
 
-    def __init__(self, *, address: str, tls: bool) -> None:
-        self.address = address.encode("ascii", "replace")
+    def __init__(self, *, peer: str, tls: bool) -> None:
+        self.peer = peer
+        self.address = peer.encode("ascii", "replace")
         self.proto = b"https" if tls else b"http"
-        # The three fields as they are when the client is the first hop.
-        self.fresh = b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\nVia: %b\r\n" % (
-            self.address,
-            self.proto,
-            VIA,
-        )
+        # The fields as they are when the client is the first hop; the host follows.
+        self.fresh = (
+            b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\nVia: %b\r\nX-Forwarded-Host: "
+        ) % (self.address, self.proto, VIA)
 
 
 def upstream_head(
-    head: RequestHead, hop: Hop, *, request_id: bytes, default_host: bytes, random_bits: RandomBits
+    head: RequestHead, hop: Hop, *, request_id: bytes, default_host: bytes, ids: Ids
 ) -> bytes:
     """The head of the request as a model gets it, its empty line included."""
-    host = head.host if head.host is not None else default_host
     special = head.special
-    trace = _trace(head, random_bits)
-    fields = head.fields
-    fields[0] = b"%b %b HTTP/1.1\r\nHost: %b\r\n" % (head.method, head.target, host)
-    if 12 in special or 13 in special or 14 in special or 15 in special:
-        fields.append(_later_hop(special, hop, host))
+    trace = _trace(head, ids)
+    given_id = special.get(9)
+    if given_id is not None and given_id != request_id:
+        head.drop(b"x-request-id")
+    kept = head.kept
+    at = head.trace_at
+    if at >= 0:
+        pieces = [kept[:at], trace, kept[at + len(special[10]) :]]
     else:
-        fields += (hop.fresh, b"X-Forwarded-Host: ", host, b"\r\n")
-    if head.content_length >= 0:
-        fields.append(b"Content-Length: %d\r\n" % head.content_length)
-    elif head.chunked:
-        fields.append(b"Transfer-Encoding: chunked\r\n")
+        pieces = [kept]
+    host = head.host
+    if host is None:  # RFC 9112 3.2: HTTP/1.0 may leave it out, 1.1 may not
+        host = default_host
+        pieces += (b"Host: ", host, b"\r\n")
+    if 12 in special or 13 in special or 14 in special or 15 in special:
+        pieces.append(_later_hop(special, hop, host))
+    else:
+        pieces += (hop.fresh, host)
+    if head.chunked:
+        pieces.append(b"\r\nTransfer-Encoding: chunked")
     if head.expect_continue:
-        fields.append(b"Expect: 100-continue\r\n")
+        pieces.append(b"\r\nExpect: 100-continue")
     if head.upgrade is not None:
-        fields += (b"Connection: Upgrade\r\nUpgrade: ", head.upgrade, b"\r\n")
-    fields += (b"X-Request-Id: ", request_id, b"\r\ntraceparent: ", trace, b"\r\n\r\n")
-    return b"".join(fields)
+        pieces += (b"\r\nConnection: Upgrade\r\nUpgrade: ", head.upgrade)
+    if given_id != request_id:
+        pieces += (b"\r\nX-Request-Id: ", request_id)
+    if at < 0:
+        pieces += (b"\r\ntraceparent: ", trace)
+    pieces.append(b"\r\n\r\n")
+    return b"".join(pieces)
 
 
 def _later_hop(special: dict[int, bytes], hop: Hop, host: bytes) -> bytes:
     """The forwarding fields when a proxy before us has set some of them."""
     forwarded_for = special.get(Field.FORWARDED_FOR)
     via = special.get(Field.VIA)
-    return (
-        b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\nVia: %b\r\nX-Forwarded-Host: %b\r\n"
-        % (
-            hop.address if not forwarded_for else forwarded_for + b", " + hop.address,
-            special.get(Field.FORWARDED_PROTO) or hop.proto,
-            VIA if not via else via + b", " + VIA,
-            special.get(Field.FORWARDED_HOST) or host,
-        )
+    return b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\nVia: %b\r\nX-Forwarded-Host: %b" % (
+        hop.address if not forwarded_for else forwarded_for + b", " + hop.address,
+        special.get(Field.FORWARDED_PROTO) or hop.proto,
+        VIA if not via else via + b", " + VIA,
+        special.get(Field.FORWARDED_HOST) or host,
     )
 
 
@@ -121,32 +161,27 @@ def client_head(
     `model_line` is the field line that names the model, `connection` a Connection field line or empty;
     `chunked` says whether *we* frame the body in chunks.
     """
-    fields = head.fields
-    fields[0] = head.start
-    if head.content_length >= 0:
-        fields.append(b"Content-Length: %d\r\n" % head.content_length)
-    elif chunked:
-        fields.append(b"Transfer-Encoding: chunked\r\n")
+    pieces = [head.kept]
+    if chunked:
+        pieces.append(b"Transfer-Encoding: chunked\r\n")
     via = head.special.get(12)
     if via is not None:
-        fields += (b"Via: ", via, b", 1.1 sidecar\r\n")
+        pieces += (b"Via: ", via, b", 1.1 sidecar\r\n")
     else:
-        fields.append(b"Via: 1.1 sidecar\r\n")
-    fields += (connection, model_line, b"X-Request-Id: ", request_id, b"\r\n\r\n")
-    return b"".join(fields)
+        pieces.append(b"Via: 1.1 sidecar\r\n")
+    pieces += (connection, model_line, b"X-Request-Id: ", request_id, b"\r\n\r\n")
+    return b"".join(pieces)
 
 
 def interim_head(head: ResponseHead) -> bytes:
     """A 1xx answer, passed on (RFC 9110 15.2)."""
-    head.fields[0] = head.start
-    return b"".join((*head.fields, b"\r\n"))
+    return b"".join((head.kept, b"\r\n"))
 
 
 def switching_head(head: ResponseHead, model_line: bytes, request_id: bytes) -> bytes:
     """A 101 answer, or the 2xx answer to CONNECT: after it both sides speak another protocol."""
-    head.fields[0] = head.start
     upgrade = b"Connection: Upgrade\r\nUpgrade: %b\r\n" % head.upgrade if head.upgrade else b""
-    return b"".join((*head.fields, upgrade, model_line, b"X-Request-Id: ", request_id, b"\r\n\r\n"))
+    return b"".join((head.kept, upgrade, model_line, b"X-Request-Id: ", request_id, b"\r\n\r\n"))
 
 
 class HeaderRewrite:

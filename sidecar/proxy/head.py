@@ -10,187 +10,81 @@ What it lets pass and is refused here: protocols other than HTTP/1.0 and 1.1, mo
 request line, target forms that do not fit the method, bytes outside ASCII in the target, missing, repeated
 or malformed Host, codings other than `chunked`, Transfer-Encoding in HTTP/1.0.
 
-Fields are kept as flat pieces `[name, b": ", value, b"\\r\\n", ...]`, ready to be joined: in their order,
-with their spelling, less those that end at this hop. Names are looked up as they are spelled, so that the
-usual spellings cost one dictionary access.
+What is forwarded (`kept`) is the head as it came, less the fields that end at this hop; see `fields`.
 """
 
 from __future__ import annotations
 
 import re
-from enum import IntEnum
 from typing import Final
 
-from httptools import (
-    HttpParserError,
-    HttpParserUpgrade,
-    HttpRequestParser,
-    HttpResponseParser,
-)
+from httptools import HttpParserError, HttpRequestParser, HttpResponseParser
 
 from sidecar.config.settings import Limits
 from sidecar.errors import ClientError, UpstreamError
+from sidecar.proxy.fields import (
+    REQUEST_FIELDS,
+    RESPONSE_FIELDS,
+    Field,
+    FieldReader,
+    Lines,
+    Shape,
+    tokens,
+)
 
 REQUEST_LINE: Final = re.compile(rb"([A-Z][A-Z-]*) ([\x21-\x22\x24-\x7e]+) HTTP/1\.([01])\r\n")
-STATUS_LINE: Final = re.compile(
-    rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?\r\n"
-)
+STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: [\t\x20-\x7e\x80-\xff]*)?\r\n")
 ABSOLUTE_TARGET: Final = re.compile(rb"[Hh][Tt][Tt][Pp][Ss]?://([^/?]*)(/?)([^?]*(?:\?.*)?)")
 # RFC 3986 3.2.2: reg-name, IPv4address or [IP-literal], and an optional port.
 AUTHORITY: Final = re.compile(
     rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._~%!$&'()*+,;=]+)(?::[0-9]{0,5})?"
 )
-MAX_LEARNED_NAMES: Final = 4096  # spellings remembered per parser; further ones are looked up anew
-
-
-class Field(IntEnum):
-    """What a field is to the proxy."""
-
-    ORDINARY = 0
-    WATCHED = 1  # forwarded, and read by routing
-    DROPPED = 2  # RFC 9110 7.6.1: ends at this hop
-    HOST = 3
-    CONTENT_LENGTH = 4
-    TRANSFER_ENCODING = 5
-    CONNECTION = 6
-    EXPECT = 7
-    UPGRADE = 8
-    REQUEST_ID = 9
-    TRACEPARENT = 10
-    TRACESTATE = 11
-    VIA = 12
-    FORWARDED_FOR = 13
-    FORWARDED_PROTO = 14
-    FORWARDED_HOST = 15
-    KEEP_ALIVE = 16
-
-
-REQUEST_FIELDS: Final[dict[bytes, int]] = {
-    b"host": Field.HOST,
-    b"content-length": Field.CONTENT_LENGTH,
-    b"transfer-encoding": Field.TRANSFER_ENCODING,
-    b"connection": Field.CONNECTION,
-    b"expect": Field.EXPECT,
-    b"upgrade": Field.UPGRADE,
-    b"x-request-id": Field.REQUEST_ID,
-    b"traceparent": Field.TRACEPARENT,
-    b"tracestate": Field.TRACESTATE,
-    b"via": Field.VIA,
-    b"x-forwarded-for": Field.FORWARDED_FOR,
-    b"x-forwarded-proto": Field.FORWARDED_PROTO,
-    b"x-forwarded-host": Field.FORWARDED_HOST,
-    b"keep-alive": Field.DROPPED,
-    b"proxy-connection": Field.DROPPED,
-    b"proxy-authenticate": Field.DROPPED,
-    b"proxy-authorization": Field.DROPPED,
-    b"te": Field.DROPPED,
-    b"http2-settings": Field.DROPPED,
-    b"x-sidecar-shadow": Field.DROPPED,  # only the sidecar may say so
-}
-RESPONSE_FIELDS: Final[dict[bytes, int]] = {
-    b"content-length": Field.CONTENT_LENGTH,
-    b"transfer-encoding": Field.TRANSFER_ENCODING,
-    b"connection": Field.CONNECTION,
-    b"upgrade": Field.UPGRADE,
-    b"via": Field.VIA,
-    b"keep-alive": Field.KEEP_ALIVE,
-    b"proxy-connection": Field.DROPPED,
-    b"proxy-authenticate": Field.DROPPED,
-    b"te": Field.DROPPED,
-    b"x-request-id": Field.DROPPED,  # the client gets its own back
-    b"x-sidecar-model": Field.DROPPED,
-    b"x-sidecar-error": Field.DROPPED,
-}
-
-
-class FieldNames:
-    """Field names as they are spelled on the wire, and what each is to the proxy."""
-
-    __slots__ = ("_by_lower", "spelled")
-
-    def __init__(self, by_lower: dict[bytes, int]) -> None:
-        self._by_lower = by_lower
-        self.spelled: dict[bytes, int] = {}
-        for name, kind in by_lower.items():
-            self.spelled[name] = int(kind)
-            self.spelled[name.title()] = int(kind)
-
-    def learn(self, name: bytes) -> int:
-        """What a spelling not seen before is; remembered while there is room."""
-        kind = int(self._by_lower.get(name.lower(), Field.ORDINARY))
-        if len(self.spelled) < MAX_LEARNED_NAMES:
-            self.spelled[name] = kind
-        return kind
+# Hosts whose syntax need not be checked again; beyond, each is checked each time.
+_NOT_TUNNELLED: Final = frozenset((b"h2c", b"h2", b""))
+MAX_KNOWN_HOSTS: Final = 1024
+_TRACE_LINE: Final = b"\r\ntraceparent: "
 
 
 class _Head:
-    """What both kinds of heads share; llhttp calls `on_header` for each field line."""
+    """What both kinds of heads share. `special` holds values by `Field`."""
 
     # Class attributes are the defaults: a head sets only what it meets.
+    kept = b""  # what travels on: start line and field lines, each with its CRLF
     minor = 1
     content_length = -1  # -1: not given
     chunked = False
     close = False
     upgrade: bytes | None = None
 
-    def __init__(self, names: FieldNames) -> None:
-        self.names = names
-        self.kinds = names.spelled
-        self.fields: list[bytes] = [b""]  # place 0 is for the start line
+    def __init__(self) -> None:
         self.special: dict[int, bytes] = {}
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        kind = self.kinds.get(name)
-        if kind is None:
-            kind = self.names.learn(name)
-        if kind == 0:
-            self.fields += (name, b": ", value, b"\r\n")
-            return
-        special = self.special
-        if kind == 1:
-            self.fields += (name, b": ", value, b"\r\n")
-            self._watch(name.lower(), value)
-        elif kind in special:
-            # RFC 9110 5.3: repeated fields combine. Where repetition is an error it shows in the value.
-            special[kind] += b", " + value
-        else:
-            special[kind] = value
-
-    def _watch(self, name: bytes, value: bytes) -> None:
-        raise NotImplementedError
-
-    def drop_named(self, tokens: list[bytes]) -> None:
-        """Remove the fields that Connection names (RFC 9110 7.6.1)."""
-        named = {token for token in tokens if token not in (b"close", b"keep-alive", b"upgrade")}
-        if not named:
-            return
-        fields = self.fields
-        self.fields = fields[:1]
-        for at in range(1, len(fields), 4):
-            if fields[at].lower() not in named:
-                self.fields += fields[at : at + 4]
 
 
 class RequestHead(_Head):
-    """A request's head. `path` is the target in origin form, with its query; `host` the authority meant."""
+    """A request's head. `path` is the target in origin form, with its query; `host` the authority meant.
+
+    `trace_at` is where the value of traceparent stands in `kept`, -1 when it is not there.
+    """
 
     method = b""
-    target = b""
     path = b""
     host: bytes | None = None
     expect_continue = False
     client_address = ""
-    watched: dict[bytes, bytes]
+    trace_at = -1
 
-    def __init__(self, names: FieldNames) -> None:
-        super().__init__(names)
-        self.watched = {}
+    def __init__(self) -> None:
+        self.special = {}
+        self.watched: dict[bytes, bytes] = {}
 
-    def _watch(self, name: bytes, value: bytes) -> None:
-        before = self.watched.get(name)
-        if before is not None:
-            value = before + (b"; " if name == b"cookie" else b", ") + value
-        self.watched[name] = value
+    def drop(self, name: bytes) -> None:
+        """Drop what is kept of one field, given by its lower-case name."""
+        start, *lines = self.kept.splitlines(keepends=True)
+        self.kept = start + b"".join(
+            [line for line in lines if line.partition(b":")[0].lower() != name]
+        )
+        if self.trace_at >= 0:
+            self.trace_at = self.kept.find(_TRACE_LINE) + len(_TRACE_LINE)
 
     @property
     def idempotent(self) -> bool:
@@ -199,10 +93,9 @@ class RequestHead(_Head):
 
 
 class ResponseHead(_Head):
-    """A response's head. `start` is its status line as the client gets it."""
+    """A response's head."""
 
     status = 0
-    start = b""
     bodiless = False  # RFC 9112 6.3: answers to HEAD, 1xx, 204 and 304 end with their head
     keep_alive_s: float | None = None  # what the model's Keep-Alive field promises
 
@@ -211,16 +104,17 @@ class RequestParser:
     """Reads request heads; knows which field names routing wants to see."""
 
     def __init__(self, watched: frozenset[bytes], *, limits: Limits) -> None:
-        names = dict(REQUEST_FIELDS)
+        kinds = dict(REQUEST_FIELDS)
         self._watched_special = tuple(
-            (names[name], name)
+            (kinds[name], name)
             for name in watched
-            if names.get(name, Field.DROPPED) != Field.DROPPED
+            if kinds.get(name, Field.DROPPED) is not Field.DROPPED
         )
-        names.update((name, Field.WATCHED) for name in watched if name not in names)
-        self._names = FieldNames(names)
-        self._header_count = limits.header_count
+        kinds.update((name, Field.WATCHED) for name in watched if name not in kinds)
+        self._reader = FieldReader(kinds, HttpRequestParser)
+        self._line_ends = limits.header_count + 2
         self._line_bytes = limits.request_line + 2
+        self._known_hosts: set[bytes] = set()
 
     def parse(self, raw: bytes) -> RequestHead:
         """Read one head, `raw` ending in its empty line. Raises ClientError."""
@@ -229,67 +123,134 @@ class RequestParser:
             raise ClientError("the request line is too long", code="target_too_long", status=414)
         if line is None:
             raise ClientError("the request line is not HTTP/1.1 or HTTP/1.0")
-        head = RequestHead(self._names)
         try:
-            HttpRequestParser(head).feed_data(raw)
-        except HttpParserUpgrade:
-            pass  # a CONNECT or an upgrade: the head is complete all the same
+            shape, fields = self._reader.read(raw)
         except HttpParserError as error:
             raise ClientError(f"malformed request head: {_reason(error)}") from None
-        head.method, target, minor = line.groups()
-        special = head.special
-        if len(special) + len(head.fields) // 4 > self._header_count:
+        line_ends = raw.count(b"\n")
+        if line_ends > self._line_ends:
             raise ClientError("too many header fields", code="too_many_fields", status=431)
-        host = special.get(3)
+        head = RequestHead()
+        head.method, head.path, minor = line.groups()
+        if not (
+            shape.plain
+            and line_ends == shape.lines
+            and minor == b"1"
+            and head.path[0] == 47  # "/": the origin form, almost always
+            and _read_plain(head, shape, fields, raw)
+        ):
+            self._read_lines(head, self._reader.read_lines(raw), minor)
+        host = head.host
+        if host not in self._known_hosts:
+            self._check_host(host, head.minor)
+        for kind, name in self._watched_special:
+            if kind in head.special:
+                head.watched[name] = head.special[kind]
+        return head
+
+    def _read_lines(self, head: RequestHead, lines: Lines, minor: bytes) -> None:
+        """The long way: for all heads that do not travel on as they came."""
+        special = head.special = lines.special
+        head.watched = lines.watched
+        head.host = special.get(Field.HOST)
         if minor == b"0":
             head.minor = 0
             head.close = True
-        elif host is None:
-            raise ClientError("an HTTP/1.1 request needs a Host field")
-        if host is not None:
-            if AUTHORITY.fullmatch(host) is None:
-                raise ClientError("Host is repeated or malformed")
-            head.host = host
-        head.target = target
-        if target[0] == 47:  # "/": the origin form, almost always
-            head.path = target
-        else:
-            _other_target_form(head, target)
-        length = special.get(4)
+            lines.start(b"%b %b HTTP/1.1\r\n" % (head.method, head.path))
+        if head.path[0] != 47:
+            _other_target_form(head, lines)
+        length = special.get(Field.CONTENT_LENGTH)
         if length is not None:
             head.content_length = int(length)
-        if 5 in special:
+            lines.drop(b"content-length")  # one spelling for all parsers, whatever its zeros
+            lines.add(b"Content-Length: %d\r\n" % head.content_length)
+        if Field.TRANSFER_ENCODING in special:
             _request_coding(head, special)
-        if 6 in special:
-            _request_connection(head, special[6])
-        if 7 in special and head.minor and special[7].lower() == b"100-continue":
+        if Field.CONNECTION in special:
+            _request_connection(head, lines)
+        if head.minor and special.get(Field.EXPECT, b"").lower() == b"100-continue":
             head.expect_continue = True
-        if self._watched_special:
-            for kind, name in self._watched_special:
-                if kind in special:
-                    head.watched[name] = special[kind]
-        return head
+        head.kept = lines.kept()
+        trace = special.get(Field.TRACEPARENT)
+        if trace is not None:
+            at = head.kept.find(_TRACE_LINE + trace + b"\r\n")
+            if at >= 0:
+                head.trace_at = at + len(_TRACE_LINE)
+            else:
+                head.drop(b"traceparent")  # repeated, or spelled in another way: written anew
+
+    def _check_host(self, host: bytes | None, minor: int) -> None:
+        if host is None:
+            if minor:
+                raise ClientError("an HTTP/1.1 request needs a Host field")
+            return
+        if AUTHORITY.fullmatch(host) is None:
+            raise ClientError("Host is repeated or malformed")
+        if len(self._known_hosts) < MAX_KNOWN_HOSTS:
+            self._known_hosts.add(host)
 
 
-def _other_target_form(head: RequestHead, target: bytes) -> None:
+def _read_plain(head: RequestHead, shape: Shape, fields: dict[bytes, bytes], raw: bytes) -> bool:
+    """The short way: nearly all of `raw` travels on. False when it does not."""
+    kept = raw[:-2]
+    if shape.connection is not None:
+        value = fields[shape.connection]
+        if value == b"close":
+            head.close = True
+        elif value.lower() != b"keep-alive":
+            return False
+        shorter = _without(kept, shape.connection, value)
+        if shorter is None:
+            return False
+        kept = shorter
+    if shape.length is not None:
+        digits = fields[shape.length]
+        if digits[0] == 48 and len(digits) > 1:
+            return False
+        head.content_length = int(digits)
+    special = head.special
+    for kind, name in shape.special:
+        special[kind] = fields[name]
+    if shape.watched:
+        head.watched = {lower: fields[name] for lower, name in shape.watched}
+    if 10 in special:
+        at = kept.find(_TRACE_LINE)
+        if at < 0:
+            return False
+        head.trace_at = at + len(_TRACE_LINE)
+    head.host = special.get(3)
+    head.kept = kept
+    return True
+
+
+def _without(kept: bytes, name: bytes, value: bytes) -> bytes | None:
+    """`kept` without one field line; None when the line is not spelled in the usual way."""
+    shorter = kept.replace(b"\r\n%b: %b\r\n" % (name, value), b"\r\n", 1)
+    return shorter if len(shorter) < len(kept) else None
+
+
+def _other_target_form(head: RequestHead, lines: Lines) -> None:
     """RFC 9112 3.2.2 to 3.2.4: absolute-form, authority-form for CONNECT, asterisk-form for OPTIONS."""
+    target = head.path
     if head.method == b"CONNECT":
         if AUTHORITY.fullmatch(target) is None or b":" not in target:
             raise ClientError("CONNECT needs an authority as its target")
         head.path = b"/"
         return
     if target == b"*" and head.method == b"OPTIONS":
-        head.path = target
         return
     absolute = ABSOLUTE_TARGET.fullmatch(target)
     if absolute is None:
         raise ClientError("the request target has a form that its method does not allow")
+    if head.minor and Field.HOST not in head.special:
+        raise ClientError("an HTTP/1.1 request needs a Host field")
     # RFC 9112 3.2.2: the authority of an absolute target replaces Host; userinfo is never passed on.
-    host = absolute[1].rpartition(b"@")[2]
-    if AUTHORITY.fullmatch(host) is None:
-        raise ClientError("the request target has no valid authority")
-    head.host = host
-    head.target = head.path = b"/" + absolute[3]
+    head.host = absolute[1].rpartition(b"@")[2]
+    head.path = b"/" + absolute[3]
+    if head.method == b"OPTIONS" and not (absolute[2] or absolute[3]):
+        head.path = b"*"  # RFC 9112 3.2.4
+    lines.drop(b"host")
+    lines.start(b"%b %b HTTP/1.1\r\nHost: %b\r\n" % (head.method, head.path, head.host))
 
 
 def _request_coding(head: RequestHead, special: dict[int, bytes]) -> None:
@@ -297,77 +258,97 @@ def _request_coding(head: RequestHead, special: dict[int, bytes]) -> None:
         raise ClientError("Transfer-Encoding is not defined for HTTP/1.0")  # RFC 9112 6.1
     if Field.CONTENT_LENGTH in special:
         raise ClientError("Content-Length beside Transfer-Encoding")  # RFC 9112 6.3
-    if special[Field.TRANSFER_ENCODING].strip().lower() != b"chunked":
+    if special[Field.TRANSFER_ENCODING].lower() != b"chunked":
         raise ClientError(
             "only the transfer coding `chunked` is understood", code="unknown_coding", status=501
         )
     head.chunked = True
 
 
-def _request_connection(head: RequestHead, value: bytes) -> None:
-    tokens = [token.strip(b" \t") for token in value.lower().split(b",")]
-    if b"close" in tokens:
+def _request_connection(head: RequestHead, lines: Lines) -> None:
+    named = tokens(head.special[Field.CONNECTION])
+    if b"close" in named:
         head.close = True
-    elif head.minor == 0 and b"keep-alive" in tokens:
+    elif head.minor == 0 and b"keep-alive" in named:
         head.close = False
-    if b"upgrade" in tokens and head.minor and not head.chunked and head.content_length <= 0:
-        upgrade = head.special.get(Field.UPGRADE)
-        # RFC 9113 3.1: h2c is obsolete, and a tunnel for it would carry requests past every check here.
-        if upgrade is not None and upgrade.lower() not in (b"h2c", b"h2"):
+    if b"upgrade" in named and head.minor and not head.chunked and head.content_length <= 0:
+        # RFC 9113 3.1: h2c is obsolete, and a tunnel for it would carry requests past all checks.
+        protocols = [one.strip() for one in head.special.get(Field.UPGRADE, b"").split(b",")]
+        upgrade = b", ".join(one for one in protocols if one.lower() not in _NOT_TUNNELLED)
+        if upgrade:
             head.upgrade = upgrade
-    head.drop_named(tokens)
+    lines.drop_named(named)
 
 
 class ResponseParser:
     """Reads response heads of models."""
 
     def __init__(self) -> None:
-        self._names = FieldNames(RESPONSE_FIELDS)
+        self._reader = FieldReader(RESPONSE_FIELDS, HttpResponseParser)
 
     def parse(self, raw: bytes, *, head_request: bool) -> ResponseHead:
         """Read one head, `raw` ending in its empty line. Raises UpstreamError."""
         line = STATUS_LINE.match(raw)
         if line is None:
             raise broken_response("its status line is not HTTP/1.1 or HTTP/1.0")
-        head = ResponseHead(self._names)
         try:
-            HttpResponseParser(head).feed_data(raw)
-        except HttpParserUpgrade:
-            pass
+            shape, fields = self._reader.read(raw)
         except HttpParserError as error:
             raise broken_response(_reason(error)) from None
-        status = head.status = int(line[2])
-        special = head.special
-        if line[1] == b"0":
-            head.minor = 0
-            head.close = True
-            head.start = b"HTTP/1.1 " + raw[9 : line.end()]
-        else:
-            head.start = line[0]
-        length = special.get(4)
-        if length is not None:
-            head.content_length = int(length)
-        if 5 in special:
-            if length is not None:
-                raise broken_response("Content-Length beside Transfer-Encoding")
-            if head.minor == 0 or special[5].strip().lower() != b"chunked":
-                raise broken_response("a transfer coding other than `chunked`")
-            head.chunked = True
-        if 6 in special:
-            tokens = [token.strip(b" \t") for token in special[6].lower().split(b",")]
-            if b"close" in tokens:
-                head.close = True
-            elif head.minor == 0 and b"keep-alive" in tokens:
-                head.close = False
-            head.drop_named(tokens)
-        if 16 in special:
-            head.keep_alive_s = _keep_alive_timeout(special[16])
-        if status == 101:
-            head.upgrade = special.get(Field.UPGRADE)
-        if head_request or status in (204, 304) or status < 200:
+        head = ResponseHead()
+        minor, status_digits = line.groups()
+        status = head.status = int(status_digits)
+        kept: bytes | None = None
+        if shape.plain and minor == b"1" and raw.count(b"\n") == shape.lines:
+            kept = raw[:-2]
+            if shape.connection is not None:
+                value = fields[shape.connection]
+                head.close = value == b"close"
+                kept = (
+                    _without(kept, shape.connection, value)
+                    if head.close or value == b"keep-alive"
+                    else None
+                )
+            if shape.length is not None:
+                head.content_length = int(fields[shape.length])
+        if kept is None:
+            kept = _read_response_lines(head, self._reader.read_lines(raw), minor)
+        head.kept = kept
+        if status < 200 or status in (204, 304) or head_request:
             head.bodiless = True
             head.chunked = False
         return head
+
+
+def _read_response_lines(head: ResponseHead, lines: Lines, minor: bytes) -> bytes:
+    """The long way; returns what travels on."""
+    special = head.special = lines.special
+    head.close = False
+    if minor == b"0":
+        head.minor = 0
+        head.close = True
+        lines.start(b"HTTP/1.1" + lines.first[8:])
+    length = special.get(Field.CONTENT_LENGTH)
+    if length is not None:
+        head.content_length = int(length)
+    if Field.TRANSFER_ENCODING in special:
+        if length is not None:
+            raise broken_response("Content-Length beside Transfer-Encoding")
+        if head.minor == 0 or special[Field.TRANSFER_ENCODING].lower() != b"chunked":
+            raise broken_response("a transfer coding other than `chunked`")
+        head.chunked = True
+    if Field.CONNECTION in special:
+        named = tokens(special[Field.CONNECTION])
+        if b"close" in named:
+            head.close = True
+        elif head.minor == 0 and b"keep-alive" in named:
+            head.close = False
+        lines.drop_named(named)
+    if Field.KEEP_ALIVE in special:
+        head.keep_alive_s = _keep_alive_timeout(special[Field.KEEP_ALIVE])
+    if head.status == 101:
+        head.upgrade = special.get(Field.UPGRADE)
+    return lines.kept()
 
 
 def broken_response(why: str) -> UpstreamError:

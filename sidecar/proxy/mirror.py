@@ -3,12 +3,13 @@
 A copy is made once the client's request is complete. It has its own pool, deadline, concurrency cap and
 breaker, so that whatever the shadow does, a client can neither wait for it nor fail by it. Every copy that
 is skipped or fails is counted by reason. The answer is read (so that the connection can be reused), timed
-and dropped.
+and dropped; not faster than `READ_BYTES_PER_TICK`, since reading a flood would take the time of clients.
 """
 
 from __future__ import annotations
 
 from time import perf_counter_ns
+from typing import Final
 
 import msgspec
 
@@ -20,6 +21,8 @@ from sidecar.proxy.forwarding import HeaderRewrite
 from sidecar.proxy.head import RequestHead, ResponseHead
 from sidecar.proxy.pool import Pool
 from sidecar.proxy.upstream import UpstreamConnection
+
+READ_BYTES_PER_TICK: Final = 2 * 1024 * 1024  # 40 MB/s; a copy that needs more waits, or times out
 
 _EXPECT = b"Expect: 100-continue\r\n"
 
@@ -55,6 +58,8 @@ class Mirror:
         self._recorder = recorder
         self.cell = cell
         self._concurrency = shadow.concurrency
+        self._may_read = READ_BYTES_PER_TICK  # until the next tick
+        self._held: list[UpstreamConnection] = []
         self._rewrite = HeaderRewrite(set_fields=shadow.headers.set, remove=shadow.headers.remove)
 
     def offer(self, wire: bytes | None, head_bytes: int, head: RequestHead) -> None:
@@ -72,6 +77,20 @@ class Mirror:
                 start = start.replace(_EXPECT, b"", 1)  # the body is here already
             copy = self._rewrite.apply(start) + wire[head_bytes:]
             self.pool.acquire(_Copy(self, copy, head.method))
+
+    def read(self, size: int, connection: UpstreamConnection) -> None:
+        """A copy's answer took so many bytes to read; past the budget it pauses."""
+        self._may_read -= size
+        if self._may_read < 0:
+            connection.pause()
+            self._held.append(connection)
+
+    def tick(self) -> None:
+        """Let answers go on that were held."""
+        self._may_read = READ_BYTES_PER_TICK
+        held, self._held = self._held, []
+        for connection in held:
+            connection.resume()
 
     def skip_incomplete(self) -> None:
         """The client left or broke off inside its request."""
@@ -100,7 +119,7 @@ class Mirror:
 class _Copy:
     """One copy under way; an `upstream.Call`."""
 
-    __slots__ = ("_data", "_first_ns", "_method", "_mirror", "_sent_ns", "_status")
+    __slots__ = ("_connection", "_data", "_first_ns", "_method", "_mirror", "_sent_ns", "_status")
 
     def __init__(self, mirror: Mirror, data: bytes, method: bytes) -> None:
         self._mirror = mirror
@@ -112,6 +131,7 @@ class _Copy:
 
     def connected(self, connection: UpstreamConnection) -> None:
         data, self._data = self._data, b""
+        self._connection = connection
         connection.open(self, data, method=self._method, complete=True)
 
     def answered(self, head: ResponseHead, body: bytes) -> None:
@@ -127,7 +147,7 @@ class _Copy:
         self._first_ns = perf_counter_ns()
 
     def piece(self, data: bytes) -> None:
-        pass
+        self._mirror.read(len(data), self._connection)
 
     def end(self, trailers: list[bytes]) -> None:
         self._end(ShadowOutcome.ANSWERED)
@@ -152,6 +172,8 @@ class _Copy:
 
 
 def _outcome(error: UpstreamError) -> ShadowOutcome:
+    if error.code == "draining":
+        return ShadowOutcome.SKIPPED_DRAINING
     if error.unsent:
         return ShadowOutcome.CONNECT_FAILED
     if error.status == 504:

@@ -15,7 +15,7 @@ from sidecar.board import Recorder, WorkerGauge
 from sidecar.config.settings import Limits
 from sidecar.config.update import RoutingUpdate
 from sidecar.proxy.client import ClientConnection
-from sidecar.proxy.forwarding import Hop
+from sidecar.proxy.forwarding import Hop, Ids
 from sidecar.proxy.head import RequestParser
 from sidecar.proxy.mirror import Mirror
 from sidecar.proxy.pool import Pool
@@ -44,6 +44,11 @@ class Installed:
         self.limits: Limits = update.limits
         self.requests = RequestParser(router.watched, limits=update.limits)
 
+    @property
+    def copies_in_flight(self) -> int:
+        """Copies that shadows have not answered yet."""
+        return sum(mirror.in_flight for mirrors in self.mirrors.values() for mirror in mirrors)
+
     def all_pools(self) -> tuple[Pool, ...]:
         """The pools of models and those of shadows."""
         shadows = (mirror.pool for mirrors in self.mirrors.values() for mirror in mirrors)
@@ -62,14 +67,14 @@ class Plane:
         self.soon: Callable[..., object] = loop.call_soon
         generator = random.Random()  # noqa: S311  # splits traffic and names requests; guards nothing
         self.random: Callable[[], float] = generator.random
-        self.random_bits: Callable[[int], int] = generator.getrandbits
+        self.ids = Ids(generator.getrandbits)
         self.clients: set[ClientConnection] = set()
         self.tunnels: set[Tunnel] = set()
         self.in_flight = 0
         self.draining = False
         self.on_room: Callable[[], None] | None = None  # a client left: the acceptor may go on
         self.retired: list[Pool] = []  # pools of replaced updates that still serve calls
-        self._hops = {tls: Hop(address="unknown", tls=tls) for tls in (False, True)}
+        self._hops = {tls: Hop(peer="unknown", tls=tls) for tls in (False, True)}
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """Run background work of the data plane."""
@@ -98,10 +103,10 @@ class Plane:
         show = self.recorder.set_worker
         show(WorkerGauge.IN_FLIGHT, self.in_flight)
         show(WorkerGauge.CONNECTIONS, len(self.clients) + len(self.tunnels))
-        shadowing = 0
         for mirrors in self.current.mirrors.values():
-            shadowing += sum(mirror.in_flight for mirror in mirrors)
-        show(WorkerGauge.SHADOWS_IN_FLIGHT, shadowing)
+            for mirror in mirrors:
+                mirror.tick()
+        show(WorkerGauge.SHADOWS_IN_FLIGHT, self.current.copies_in_flight)
         for pool in (*self.current.all_pools(), *self.retired):
             pool.tick(now)
         self.retired = [pool for pool in self.retired if pool.in_use]

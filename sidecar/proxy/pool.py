@@ -207,6 +207,16 @@ class Pool:
         """Connections that serve a call, or calls that wait for one."""
         return sum(one.in_use for one in self.endpoints) + len(self._waiting)
 
+    def cut_off(self) -> None:
+        """The worker ends: whatever still waits or runs has failed."""
+        self.close()
+        error = UpstreamError("the sidecar is stopping", code="draining", status=503)
+        while self._waiting:
+            self._waiting.popleft()[0].failed(error)
+        for endpoint in self.endpoints:
+            for connection in list(endpoint.open):
+                connection.give_up(error)
+
     def close(self) -> None:
         """The model left the configuration: finish what runs, keep nothing."""
         self._closed = True

@@ -62,10 +62,12 @@ class UpstreamConnection(asyncio.Protocol):
         "_buffer",
         "_call",
         "_decoder",
+        "_full",
         "_head",
         "_interims",
         "_left",
         "_method",
+        "_paused",
         "_request_complete",
         "_total_deadline",
         "deadline",
@@ -89,6 +91,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._left = 0
         self._interims = 0
         self._request_complete = True
+        self._full = False  # the model has not taken what was written
+        self._paused = False  # we do not read, at the wish of the call
         self._total_deadline = inf
 
     # -- what a call does ------------------------------------------------------------------------
@@ -118,12 +122,16 @@ class UpstreamConnection(asyncio.Protocol):
         """Read no more of the answer: the client does not keep up. Only the total deadline runs."""
         self.deadline = self._total_deadline
         if self.transport is not None and not self.transport.is_closing():
+            self._paused = True
             self.transport.pause_reading()
 
     def resume(self) -> None:
         """Read on."""
-        if self.transport is not None and not self.transport.is_closing():
-            self._extend(self.endpoint.timeouts.idle)
+        if self._paused and self.transport is not None and not self.transport.is_closing():
+            self._paused = False
+            timeouts = self.endpoint.timeouts
+            waits_for_head = self._head is None and self._request_complete
+            self._extend(timeouts.first_byte if waits_for_head else timeouts.idle)
             self.transport.resume_reading()
 
     def abort(self) -> None:
@@ -242,6 +250,8 @@ class UpstreamConnection(asyncio.Protocol):
 
     def _end(self, call: Call, trailers: list[bytes], excess: bytes) -> None:
         head = self._head
+        if self._paused:
+            self.resume()  # the end was in the same read that the pause came of
         self._call = self._head = self._decoder = None
         if head is None or excess:
             self._close()  # bytes behind an answer belong to nobody: never reuse (RFC 9112 9.2)
@@ -252,7 +262,7 @@ class UpstreamConnection(asyncio.Protocol):
     def _release(self, head: ResponseHead) -> None:
         """Keep the connection for the next call, if both messages ended cleanly."""
         self._interims = 0
-        if head.close or not self._request_complete or self.transport is None:
+        if head.close or not self._request_complete or self._full:
             self.endpoint.succeeded()
             self._close()
             return
@@ -288,10 +298,12 @@ class UpstreamConnection(asyncio.Protocol):
             )
 
     def pause_writing(self) -> None:
+        self._full = True
         if self._call is not None:
             self._call.upstream_full(True)
 
     def resume_writing(self) -> None:
+        self._full = False
         if self._call is not None:
             self._call.upstream_full(False)
 
@@ -311,6 +323,11 @@ class UpstreamConnection(asyncio.Protocol):
         else:
             what = "did not answer in time"
         self._fail(UpstreamError(f"the model {what}", code="upstream_timeout", status=504))
+
+    def give_up(self, error: UpstreamError) -> None:
+        """Close, and tell the call why; at nobody's fault."""
+        self._close()
+        self._tell(error)
 
     def _fail(self, error: UpstreamError) -> None:
         self._close()

@@ -182,7 +182,7 @@ class Worker:
     async def drain(self, timeout_s: float) -> int:
         """Stop: accept what is queued, finish what runs, close what is idle.
 
-        Answers carry `Connection: close` from now on. Returns how many clients had to be cut off at
+        Answers carry `Connection: close` from now on; copies to shadows get a moment. Returns how many clients had to be cut off at
         the deadline.
         """
         plane = self._plane
@@ -197,7 +197,7 @@ class Worker:
         began = self._loop.time()
         idle_until = began + min(DRAIN_IDLE_S, timeout_s)
         deadline = began + timeout_s
-        while (plane.clients or self._accepting) and self._loop.time() < deadline:
+        while self._busy(copies=self._loop.time() < idle_until) and self._loop.time() < deadline:
             if self._loop.time() >= idle_until:
                 for client in [one for one in plane.clients if one.idle]:
                     client.expire()
@@ -207,6 +207,13 @@ class Worker:
     @property
     def _accepting(self) -> bool:
         return any(acceptor.handshakes for acceptor in self._acceptors)
+
+    def _busy(self, *, copies: bool) -> bool:
+        """Whether clients, or copies to shadows when they count, keep the worker from ending."""
+        plane = self._plane
+        if plane.clients or self._accepting:
+            return True
+        return copies and self._installed is not None and self._installed.copies_in_flight > 0
 
     async def _stop(self) -> int:
         plane = self._plane
@@ -220,8 +227,8 @@ class Worker:
         if self._tick_handle is not None:
             self._tick_handle.cancel()
         if self._installed is not None:
-            for pool in self._installed.all_pools():
-                pool.close()
+            for pool in (*self._installed.all_pools(), *plane.retired):
+                pool.cut_off()
         await self._tasks.close()
         self._recorder.flush()
         return len(cut_off)
