@@ -9,7 +9,8 @@ always adds, so that tables show what differs:
     @answered           what every answer of the model `stable` is given
 
 Names in angle brackets match anything of their kind; the same name is the same text wherever it
-stands (`<id>` at the model is `<id>` at the client).
+stands (`<id>` at the model is `<id>` at the client). Every byte of every line counts, and the order
+of fields of one name; where fields of different names stand does not (RFC 9110 5.3).
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ KINDS = {
     "model": rb"127\.0\.0\.1:[0-9]+",
 }
 _LINE = re.compile(r"^@([a-z-]+)(?: (.*))?$", re.MULTILINE)
+# A start line may stand right behind a body.
+_START = re.compile(rb" HTTP/1\.1$|HTTP/1\.1 [0-9]{3}(?: |$)")
 _NAME = re.compile(rb"<([a-z]+)([0-9]*)>")
 
 
@@ -53,6 +56,7 @@ class Names:
 
     def assert_match(self, pattern: bytes, data: bytes) -> None:
         """The data is exactly what the pattern says; names not met before are learned."""
+        pattern, data = _in_order(pattern), _in_order(data)
         regex = b""
         at = 0
         new: list[bytes] = []
@@ -71,6 +75,20 @@ class Names:
         match = re.fullmatch(regex, data)
         assert match is not None, f"expected:\n{_shown(pattern)}\ngot:\n{_shown(data)}"
         self._known.update({name: match[f"n{number}"] for number, name in enumerate(new)})
+
+
+def _in_order(data: bytes) -> bytes:
+    """The data with the fields of each head sorted by their names."""
+    ordered: list[bytes] = []
+    lines = data.split(b"\r\n")
+    while lines:
+        line = lines.pop(0)
+        ordered.append(line)
+        if _START.search(line):
+            end = lines.index(b"") if b"" in lines else len(lines)
+            ordered += sorted(lines[:end], key=lambda field: field.partition(b":")[0].lower())
+            del lines[:end]
+    return b"\r\n".join(ordered)
 
 
 def _shown(data: bytes) -> str:
