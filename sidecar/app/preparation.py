@@ -40,8 +40,14 @@ def prepare(
 ) -> Inheritance:
     """What the children will find. Raises ConfigError or LocalError."""
     started_s = time.monotonic()
-    granted = descriptors.raise_limit(descriptors.need(settings).total)
+    wanted = descriptors.need(settings)
+    granted = descriptors.raise_limit(wanted.total)
     settings = descriptors.fit(settings, granted)
+    if settings.limits.connections != wanted.connections:
+        log.warning(
+            "the descriptor limit allows fewer client connections than the default",
+            extra={"connections": settings.limits.connections, "default": wanted.connections},
+        )
     state_dir = StateDir.claim(Path(settings.state_dir))
     control_listener = open_unix(state_dir.control_socket, path="$.state_dir", mode=CONTROL_MODE)
     admin_listeners = open_listeners(settings.admin.listen, path="$.admin.listen")

@@ -1,4 +1,4 @@
-"""The state directory: made private, and owned by one sidecar at a time.
+"""The state directory: private where it is ours, and used by one sidecar at a time.
 
     lock           held by the launcher for its whole life (the lock is the kernel's, not the file)
     routing.msgpack  what `sidecar.control.persistence` writes
@@ -34,7 +34,10 @@ class StateDir:
         path = path.absolute()
         try:
             path.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
-            path.chmod(PRIVATE)
+            if path.stat().st_uid == os.geteuid():
+                path.chmod(PRIVATE)
+            # Else it is a mounted volume, root's, that our group may write: what we put there is
+            # private by its own mode.
             lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise ConfigError(

@@ -6,6 +6,8 @@ import os
 import stat
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -25,6 +27,27 @@ def test_an_open_directory_becomes_private(tmp_path):
     claimed = StateDir.claim(path)
     assert stat.S_IMODE(path.stat().st_mode) == 0o700
     claimed.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make another user's directory")
+def test_a_volume_that_is_not_ours_but_writable_is_used_as_it_is():
+    with tempfile.TemporaryDirectory() as name:  # pytest's own are closed to other users
+        volume = Path(name)
+        volume.chmod(0o2777)
+        _claim_as_nobody(volume)
+        assert stat.S_IMODE(volume.stat().st_mode) == 0o2777
+        assert stat.S_IMODE((volume / "lock").stat().st_mode) == 0o600
+
+
+def _claim_as_nobody(path: Path) -> None:
+    program = """
+import os, sys
+from pathlib import Path
+from sidecar.app.state_dir import StateDir
+os.setresuid(65534, 65534, 65534)
+StateDir.claim(Path(sys.argv[1])).close()
+"""
+    subprocess.run([sys.executable, "-c", program, str(path)], check=True)
 
 
 def test_a_second_claim_is_refused_with_the_process_that_holds_it(tmp_path):
@@ -61,7 +84,7 @@ def test_a_path_too_long_for_a_socket_is_refused_before_anything_listens(tmp_pat
 
 def test_a_relative_path_is_made_absolute(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    claimed = StateDir.claim(tmp_path.__class__("state"))
+    claimed = StateDir.claim(Path("state"))
     assert claimed.control_socket == tmp_path / "state" / "control.sock"
     assert claimed.routing_file.parent == tmp_path / "state"
     claimed.close()
