@@ -210,11 +210,11 @@ def _read_plain(head: RequestHead, shape: Shape, fields: dict[bytes, bytes], raw
         head.content_length = int(digits)
     special = head.special
     for kind, name in shape.special:
-        special[kind] = fields[name]
+        special[kind] = fields[name].strip()  # llhttp leaves what stands behind a value
     if shape.watched:
-        head.watched = {lower: fields[name] for lower, name in shape.watched}
+        head.watched = {lower: fields[name].strip() for lower, name in shape.watched}
     if 10 in special:
-        at = kept.find(_TRACE_LINE)
+        at = kept.find(_TRACE_LINE + special[10] + b"\r\n")
         if at < 0:
             return False
         head.trace_at = at + len(_TRACE_LINE)
