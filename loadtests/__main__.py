@@ -1,4 +1,4 @@
-"""All measurements, one after the other; about half an hour on a machine that does nothing else.
+"""All measurements, one after the other; about twenty minutes on a machine that does nothing else.
 
 python -m loadtests --into docs/performance.md    renew the figures of the document
 python -m loadtests --quick                       one short round of each, to see that it works
