@@ -49,7 +49,7 @@ format: $(VENV)/.dev ## Rewrite the code in the house format
 .PHONY: coverage
 coverage: $(VENV)/.dev ## Measure branch coverage, kernels included
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -q tests/unit tests/property
+	$(BIN)/coverage run -m pytest -q tests --ignore tests/e2e --ignore tests/integration/test_install.py
 	NUMBA_DISABLE_JIT=1 $(BIN)/coverage run -m pytest -q tests/unit/sketch tests/unit/board
 	$(BIN)/coverage combine
 	$(BIN)/coverage report --show-missing --skip-covered
@@ -77,7 +77,7 @@ clean: ## Remove what make and the tools made here (not the cache of make e2e)
 
 # The first of these that is new enough. PYTHON=/path/to/python chooses another.
 PYTHON ?= $(shell for python in python3 python3.11 python3.12 python3.13; do \
-    $$python -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; \
+    $$python -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; \
     done)
 BIN_PYTHON = $(or $(PYTHON),$(error Python 3.11 or newer is needed: install it, or run make PYTHON=/path/to/python))
 
