@@ -147,6 +147,11 @@ class Stream:
         self._at = end
         return data
 
+    def forget(self) -> None:
+        """Drop what was read, for a stream too long to be kept."""
+        self.received = self.received[self._at :]
+        self._at = 0
+
     def read_some(self) -> bytes:
         """Whatever is there, at least one byte. Raises StreamEnded, TimeoutError."""
         if self._at == len(self.received):

@@ -15,6 +15,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from functools import cache
 from pathlib import Path
 from time import monotonic, sleep
@@ -177,10 +178,20 @@ class RunningWorker:
         assert self._loop is not None
         return asyncio.run_coroutine_threadsafe(inside(), self._loop).result(DEADLINE_S)
 
+    def call_soon(self, work: Callable[[], object]) -> None:
+        """Have `work` run between two events of the worker's loop, and go on."""
+        assert self._loop is not None
+        self._loop.call_soon_threadsafe(work)
+
     def install(
-        self, *, routes: tuple[RouteSettings, ...] = (), limits: Limits | None = None
+        self,
+        *,
+        models: Mapping[str, ModelSettings] | None = None,
+        routes: tuple[RouteSettings, ...] = (),
+        limits: Limits | None = None,
     ) -> None:
-        """Install other routes or limits. Raises ConfigError."""
+        """Install other models, routes or limits. Raises ConfigError."""
+        self._models = dict(models or self._models)
         self._routes = routes or self._routes
         self._limits = limits or self._limits
         update = self._update()
@@ -190,10 +201,13 @@ class RunningWorker:
 
     def drain(self, timeout_s: float) -> int:
         """Drain the worker; how many clients had to be cut off."""
+        return self.begin_drain(timeout_s).result(timeout_s + DEADLINE_S)
+
+    def begin_drain(self, timeout_s: float) -> Future[int]:
+        """Begin to drain the worker, and go on."""
         assert self.worker is not None
         assert self._loop is not None
-        work = asyncio.run_coroutine_threadsafe(self.worker.drain(timeout_s), self._loop)
-        return work.result(timeout_s + DEADLINE_S)
+        return asyncio.run_coroutine_threadsafe(self.worker.drain(timeout_s), self._loop)
 
     # -- what the board says ---------------------------------------------------------------------
 
@@ -229,6 +243,16 @@ class RunningWorker:
             assert self.worker is not None
             endpoints = self.worker._plane.current.pools[model].endpoints
             return sum(len(one.open) + one.connecting for one in endpoints)
+
+        return self.call(count)
+
+    @property
+    def in_flight(self) -> int:
+        """Requests being served at this moment."""
+
+        def count() -> int:
+            assert self.worker is not None
+            return self.worker._plane.in_flight
 
         return self.call(count)
 
