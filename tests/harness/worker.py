@@ -93,6 +93,7 @@ class RunningWorker:
         self._thread.start()
         self._ready.wait(DEADLINE_S)
         if self._failure is not None:
+            self._socket.close()
             raise self._failure
         return self
 
