@@ -14,6 +14,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+import msgspec
+
 from sidecar.board import ModelGauge
 from sidecar.config.settings import ModelSettings, UpstreamTls
 from sidecar.errors import UpstreamError
@@ -48,7 +50,13 @@ class Endpoint:
         tls: ssl.SSLContext | None,
     ) -> None:
         self.url = url
-        self.timeouts = settings.timeouts
+        timeouts = settings.timeouts
+        # Bounded here, so that the start of a call need not compare.
+        self.timeouts = msgspec.structs.replace(
+            timeouts,
+            first_byte=min(timeouts.first_byte, timeouts.total),
+            idle=min(timeouts.idle, timeouts.total),
+        )
         self.responses = responses
         self.now = now
         self.idle: list[UpstreamConnection] = []  # the most recently used last

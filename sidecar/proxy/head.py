@@ -33,7 +33,8 @@ from sidecar.proxy.fields import (
 )
 
 REQUEST_LINE: Final = re.compile(rb"([A-Z][A-Z-]*) ([\x21-\x22\x24-\x7e]+) HTTP/1\.([01])\r\n")
-STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: [\t\x20-\x7e\x80-\xff]*)?\r\n")
+# RFC 9110 15: a status has one of five classes.
+STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9]{2})(?: [\t\x20-\x7e\x80-\xff]*)?\r\n")
 ABSOLUTE_TARGET: Final = re.compile(rb"[Hh][Tt][Tt][Pp][Ss]?://([^/?]*)(/?)([^?]*(?:\?.*)?)")
 # RFC 3986 3.2.2: reg-name, IPv4address or [IP-literal], and an optional port.
 AUTHORITY: Final = re.compile(

@@ -7,12 +7,13 @@ import threading
 import pytest
 from harness.stream import End
 from harness.transcript import Names, http
-from harness.upstream import OK, Connection, Script, Upstream
+from harness.upstream import OK, Connection, Script, Upstream, answering
 from harness.worker import RunningWorker
+from msgspec import structs
 
 from sidecar.board import CellCounter, WorkerGauge
-from sidecar.config.settings import Limits, RouteSettings, Shadow
-from sidecar.config.units import Size
+from sidecar.config.settings import Limits, ModelSettings, RouteSettings, Shadow, Timeouts
+from sidecar.config.units import Duration, Size
 
 WEBSOCKET = """
     GET /chat HTTP/1.1
@@ -150,6 +151,35 @@ def test_a_body_that_grows_too_large_is_broken_off_at_the_model() -> None:
         assert client.read_response().status == 413
         model.wait_for(lambda one: one.connections[0].over)
         assert not model.received[0].endswith(b"0\r\n\r\n")
+
+
+# -- the model's side of the bargain ---------------------------------------------------------------
+
+
+def test_a_status_of_no_class_is_a_broken_answer() -> None:
+    beyond = answering(b"HTTP/1.1 600 Beyond\r\nContent-Length: 0\r\n\r\n")
+    with Upstream(beyond) as model, RunningWorker(models={"stable": model.url}) as worker:
+        client = worker.connect()
+        client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
+        answer = client.read_response()
+        assert (answer.status, answer.field("x-sidecar-error")) == (502, b"upstream_broken")
+        assert worker.counted("stable", CellCounter.ERROR) == 1
+
+
+@pytest.mark.parametrize("announced", [2, 4])
+def test_the_total_timeout_bounds_every_other(announced: int) -> None:
+    patient = ModelSettings(
+        url="", timeouts=Timeouts(total=Duration(1), first_byte=Duration(60), idle=Duration(60))
+    )
+    with Upstream(until_told) as model:
+        settings = structs.replace(patient, url=model.url)
+        with RunningWorker(models={"stable": settings}) as worker:
+            client = worker.connect()
+            head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\nhi"
+            client.send(head % announced)
+            model.wait_for(lambda one: one.received and one.received[0].endswith(b"hi"))
+            worker.pass_time(1.1)
+            assert client.read_response().status == 504
 
 
 # -- pipelining ------------------------------------------------------------------------------------
