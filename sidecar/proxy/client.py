@@ -87,7 +87,7 @@ class ClientConnection(asyncio.Protocol):
     # -- the transport ---------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.Transport, transport)  # uvloop registers no subclass
+        self.transport = cast("asyncio.Transport", transport)  # uvloop registers no subclass
         self.transport.set_write_buffer_limits(high=self.buffer_bytes)
         peer = transport.get_extra_info("peername")
         if isinstance(peer, tuple):
@@ -143,15 +143,18 @@ class ClientConnection(asyncio.Protocol):
 
     def _read_head(self, data: bytes) -> None:
         started_ns = perf_counter_ns()
-        if self._buffer:
+        seen = len(self._buffer)
+        if seen:
             data = self._buffer + data
             self._buffer = b""
         if data[0] == 13:
             # RFC 9112 2.2: an empty line before a request line is ignored.
             data = data.removeprefix(b"\r\n")
-        end = data.find(b"\r\n\r\n")
+            seen = 0
+        # A head that trickles in is not searched again with every byte.
+        end = data.find(b"\r\n\r\n", seen - 3 if seen > 3 else 0)
         if end < 0:
-            self._await_head(data)
+            self._await_head(data, seen)
             return
         end += 4
         plane = self.plane
@@ -220,8 +223,11 @@ class ClientConnection(asyncio.Protocol):
             self._expect(_Wait.BODY, self._limits.body_timeout)
         exchange.start(body, complete=complete)
 
-    def _await_head(self, data: bytes) -> None:
-        """A head is not complete yet: refuse it as soon as it cannot become valid."""
+    def _await_head(self, data: bytes, seen: int) -> None:
+        """A head is not complete yet: refuse it as soon as it cannot become valid.
+
+        Its first `seen` bytes have been looked at before.
+        """
         limits = self._limits
         if self._wait is not _Wait.HEAD and data:
             self._expect(_Wait.HEAD, limits.header_timeout)
@@ -230,7 +236,7 @@ class ClientConnection(asyncio.Protocol):
             self._refuse_head(_line_too_long(limits.request_line), data)
         elif len(data) > limits.header_bytes:
             self._refuse_head(_too_large(limits.header_bytes), data)
-        elif _has_bare_line_end(data):
+        elif _has_bare_line_end(data[seen - (data[seen - 1] == 13) :] if seen else data):
             self._refuse_head(ClientError("a bare CR or LF in the request head"), data)
         else:
             self._buffer = data

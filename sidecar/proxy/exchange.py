@@ -14,7 +14,7 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING
 
 from sidecar.board import CellCounter
-from sidecar.errors import LocalError, SidecarError, UpstreamError
+from sidecar.errors import SidecarError, UpstreamError
 from sidecar.proxy.chunked import encode_chunks, encode_end
 from sidecar.proxy.fields import tokens
 from sidecar.proxy.forwarding import (

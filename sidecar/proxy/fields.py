@@ -12,8 +12,8 @@ again, line by line, with the same result at a higher price.
 
 from __future__ import annotations
 
-from enum import IntEnum
 from collections.abc import Callable
+from enum import IntEnum
 from typing import Final
 
 from httptools import HttpParserUpgrade, HttpRequestParser, HttpResponseParser
@@ -139,7 +139,7 @@ class FieldReader:
     def __init__(
         self,
         kinds: dict[bytes, Field],
-        parser: type[HttpRequestParser] | type[HttpResponseParser],
+        parser: type[HttpRequestParser | HttpResponseParser],
     ) -> None:
         self._kinds = kinds
         self._parser = parser
@@ -220,9 +220,11 @@ class Lines:
 
     def drop_named(self, options: list[bytes]) -> None:
         """Drop the fields that Connection names (RFC 9110 7.6.1), but none that frames or routes."""
-        for option in options:
-            if self._kinds.get(option, Field.ORDINARY) in (Field.ORDINARY, Field.WATCHED):
-                self.drop(option)
+        plain = (Field.ORDINARY, Field.WATCHED)
+        named = {one for one in options if self._kinds.get(one, Field.ORDINARY) in plain}
+        for at in range(1, len(self._lines)):
+            if self._lines[at].partition(b":")[0].lower() in named:
+                self._lines[at] = b""
 
     def add(self, line: bytes) -> None:
         """Add a field line."""

@@ -24,7 +24,6 @@ _NO_TRACE: Final = b"0" * 32
 _NO_SPAN: Final = b"0" * 16
 SPAN_BLOCK: Final = 256  # span ids per draw of random bits
 VIA: Final = b"1.1 sidecar"
-SHADOW_MARK: Final = b"X-Sidecar-Shadow: 1\r\n"
 
 RandomBits = Callable[[int], int]
 
@@ -197,9 +196,7 @@ class HeaderRewrite:
         )
 
     def apply(self, head: bytes) -> bytes:
-        """The primary's request head with the shadow's mark and edits. Framing fields stay."""
-        if self._dropped:
-            start, *lines = head[:-4].split(b"\r\n")
-            kept = [line for line in lines if line.partition(b":")[0].lower() not in self._dropped]
-            head = b"\r\n".join((start, *kept)) + b"\r\n\r\n"
-        return b"%b%b%b\r\n" % (head[:-2], self._set, SHADOW_MARK)
+        """The primary's request head with the shadow's edits. Framing fields stay."""
+        start, *lines = head[:-2].splitlines(keepends=True)
+        kept = [line for line in lines if line.partition(b":")[0].lower() not in self._dropped]
+        return b"".join((start, *kept, self._set, b"\r\n"))

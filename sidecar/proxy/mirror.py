@@ -24,7 +24,9 @@ from sidecar.proxy.upstream import UpstreamConnection
 
 READ_BYTES_PER_TICK: Final = 2 * 1024 * 1024  # 40 MB/s; a copy that needs more waits, or times out
 
-_EXPECT = b"Expect: 100-continue\r\n"
+_EXPECT: Final = b"\r\nExpect: 100-continue\r\n"
+_MARKED_END: Final = b"X-Sidecar-Shadow: 1\r\n\r\n"
+_COUNTERS: Final = {outcome: int(CellCounter.of_shadow(outcome)) for outcome in ShadowOutcome}
 
 
 def shadow_settings(model: ModelSettings, shadow: Shadow) -> ModelSettings:
@@ -60,7 +62,12 @@ class Mirror:
         self._concurrency = shadow.concurrency
         self._may_read = READ_BYTES_PER_TICK  # until the next tick
         self._held: list[UpstreamConnection] = []
-        self._rewrite = HeaderRewrite(set_fields=shadow.headers.set, remove=shadow.headers.remove)
+        edits = shadow.headers
+        self._rewrite = (
+            HeaderRewrite(set_fields=edits.set, remove=edits.remove)
+            if edits.set or edits.remove
+            else None
+        )
 
     def offer(self, wire: bytes | None, head_bytes: int, head: RequestHead) -> None:
         """Copy a complete request. `wire` is what the primary gets, None when it was too large to keep."""
@@ -72,11 +79,17 @@ class Mirror:
             self._skip(ShadowOutcome.SKIPPED_BUSY)
         else:
             self.in_flight += 1
-            start = wire[:head_bytes]
-            if head.expect_continue:
-                start = start.replace(_EXPECT, b"", 1)  # the body is here already
-            copy = self._rewrite.apply(start) + wire[head_bytes:]
+            if self._rewrite is None and not head.expect_continue:
+                copy = b"".join((wire[: head_bytes - 2], _MARKED_END, wire[head_bytes:]))
+            else:
+                copy = self._edited(wire[:head_bytes]) + wire[head_bytes:]
             self.pool.acquire(_Copy(self, copy, head.method))
+
+    def _edited(self, head: bytes) -> bytes:
+        head = head.replace(_EXPECT, b"\r\n", 1)  # the body is here already
+        if self._rewrite is not None:
+            head = self._rewrite.apply(head)
+        return head[:-2] + _MARKED_END
 
     def read(self, size: int, connection: UpstreamConnection) -> None:
         """A copy's answer took so many bytes to read; past the budget it pauses."""
@@ -97,7 +110,7 @@ class Mirror:
         self._skip(ShadowOutcome.SKIPPED_INCOMPLETE)
 
     def _skip(self, outcome: ShadowOutcome) -> None:
-        self._recorder.count(self.cell, CellCounter.of_shadow(outcome))
+        self._recorder.count(self.cell, _COUNTERS[outcome])
 
     def ended(
         self, outcome: ShadowOutcome, *, status: int, total_ns: int, first_byte_ns: int

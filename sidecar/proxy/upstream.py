@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from sidecar.errors import UpstreamError
 from sidecar.proxy.chunked import ChunkedDecoder, ChunkedError
-from sidecar.proxy.head import ResponseHead, ResponseParser, broken_response
+from sidecar.proxy.head import ResponseHead, broken_response
 
 if TYPE_CHECKING:
     from sidecar.proxy.endpoint import Endpoint

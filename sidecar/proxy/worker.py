@@ -9,23 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import ssl
 from math import inf
 from typing import Final
 
 from sidecar.board import Recorder, WorkerGauge
-from sidecar.config.settings import ModelSettings, Settings, Shadow
-from sidecar.config.tables import build_table
+from sidecar.config.settings import Settings
 from sidecar.config.update import RoutingUpdate
 from sidecar.errors import ConfigError
-from sidecar.model import Role
 from sidecar.proxy.acceptor import Acceptor, Listener
-from sidecar.proxy.endpoint import tls_context
-from sidecar.proxy.mirror import Mirror, shadow_settings
+from sidecar.proxy.installation import build, take_over_board
 from sidecar.proxy.plane import Installed, Plane
-from sidecar.proxy.pool import Pool
 from sidecar.proxy.tasks import Tasks
-from sidecar.routing import Router
 
 log = logging.getLogger(__name__)
 
@@ -67,25 +61,8 @@ class Worker:
     def install(self, update: RoutingUpdate) -> None:
         """Route by `update` from the next request on. Raises ConfigError and changes nothing."""
         before = self._installed
-        contexts = {name: _context(name, model) for name, model in update.models.items()}
-        router = Router(build_table(update))
-        if before is not None:
-            for cell, key in enumerate(before.update.cells):
-                new = update.cells[cell] if cell < len(update.cells) else None
-                if key is not None and new is not None and new != key:
-                    self._recorder.reset_cell(cell)
-        pools = {
-            name: self._pool(name, model, contexts[name], update, before)
-            for name, model in update.models.items()
-        }
-        mirrors = {
-            route.name: tuple(
-                self._mirror(route.name, place, shadow, contexts[shadow.model], update, before)
-                for place, shadow in enumerate(route.shadows)
-            )
-            for route in update.routes
-        }
-        installed = Installed(update, router=router, pools=pools, mirrors=mirrors)
+        installed = build(update, self._plane, before)
+        take_over_board(update, self._recorder)
         self._plane.current = self._installed = installed
         if before is not None:
             kept = set(installed.all_pools())
@@ -94,66 +71,6 @@ class Worker:
                     pool.close()
                     self._plane.retired.append(pool)
         self._recorder.set_worker(WorkerGauge.ROUTING_VERSION, update.version)
-
-    def _pool(
-        self,
-        name: str,
-        model: ModelSettings,
-        tls: ssl.SSLContext | None,
-        update: RoutingUpdate,
-        before: Installed | None,
-    ) -> Pool:
-        row = update.model_rows.index(name) if name in update.model_rows else -1
-        if before is not None and before.update.models.get(name) == model:
-            pool = before.pools[name]
-            if pool.row == row:
-                return pool  # its connections stay warm
-        return self._new_pool(name, model, tls, row)
-
-    def _new_pool(
-        self, name: str, model: ModelSettings, tls: ssl.SSLContext | None, row: int
-    ) -> Pool:
-        return Pool(
-            name,
-            model,
-            recorder=self._recorder,
-            row=row,
-            spawn=self._plane.spawn,
-            now=self._plane.now,
-            tls=tls,
-        )
-
-    def _mirror(
-        self,
-        route: str,
-        place: int,
-        shadow: Shadow,
-        tls: ssl.SSLContext | None,
-        update: RoutingUpdate,
-        before: Installed | None,
-    ) -> Mirror:
-        model = update.models[shadow.model]
-        cell = next(
-            (
-                at
-                for at, key in enumerate(update.cells)
-                if key is not None
-                and (key.route, key.model, key.role) == (route, shadow.model, Role.SHADOW)
-            ),
-            -1,
-        )
-        if before is not None:
-            for old, mirror in zip(
-                _shadows(before.update, route), before.mirrors.get(route, ()), strict=True
-            ):
-                if (
-                    old == shadow
-                    and mirror.cell == cell
-                    and before.update.models[shadow.model] == model
-                ):
-                    return mirror
-        pool = self._new_pool(shadow.model, shadow_settings(model, shadow), tls, -1)
-        return Mirror(shadow, cell=cell, pool=pool, recorder=self._recorder)
 
     # -- life ------------------------------------------------------------------------------------
 
@@ -232,17 +149,3 @@ class Worker:
         await self._tasks.close()
         self._recorder.flush()
         return len(cut_off)
-
-
-def _shadows(update: RoutingUpdate, route: str) -> tuple[Shadow, ...]:
-    return next((one.shadows for one in update.routes if one.name == route), ())
-
-
-def _context(name: str, model: ModelSettings) -> ssl.SSLContext | None:
-    """The TLS context towards a model, None for plain HTTP. Raises ConfigError."""
-    if not any(url.startswith("https:") for url in model.endpoints):
-        return None
-    try:
-        return tls_context(model.tls)
-    except OSError as error:
-        raise ConfigError(str(error), path=f"$.models.{name}.tls") from error
