@@ -71,7 +71,6 @@ async def _control(inherited: Inheritance, *, draining: bool) -> int:
     launcher = os.getppid()
     drain = Drain(lambda: os.kill(launcher, DRAIN_SIGNAL), begun=draining)
     stop, reload = asyncio.Event(), asyncio.Event()
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the launcher ends us, when the workers are gone
     _on_signals({END_SIGNAL: stop.set, signal.SIGHUP: reload.set, DRAIN_SIGNAL: drain.noticed})
 
     await workers.start(inherited.control_listener)

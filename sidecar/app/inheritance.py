@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from sidecar.app.listeners import turn_newcomers_away
 from sidecar.app.state_dir import StateDir
 from sidecar.board import Board
 from sidecar.config.addresses import UNIX
@@ -33,6 +34,11 @@ class Inheritance:
     admin_listeners: list[socket.socket]
     control_listener: socket.socket
     started_s: float
+
+    def turn_newcomers_away(self) -> None:
+        """Let no new client begin to connect, in any process."""
+        for listener in self.listeners:
+            turn_newcomers_away(listener.socket)
 
     def close_data_listeners(self) -> None:
         """Close this process's copies; the sockets end when the last process has done so."""

@@ -8,9 +8,10 @@ which it passes on.
     SIGHUP            to the controller: reload
     SIGUSR1           from the controller: drain, and stay until SIGTERM (a preStop hook)
 
-A drain closes the launcher's copies of the listening sockets *first*: a socket refuses new clients
-only when its last holder has closed it, and the workers, which accept what is queued, are the last.
-The controller outlives the workers, so that health and metrics can be read to the end.
+A drain first turns newcomers away and lets those who have begun to connect be accepted as always.
+Then the launcher closes its copies of the listening sockets and has the workers drain: a socket is
+gone when its last holder has closed it, and that is a worker with nothing left in the queue. The
+controller outlives the workers, so that health and metrics can be read to the end.
 """
 
 from __future__ import annotations
@@ -35,6 +36,9 @@ from sidecar.app.worker import run_worker
 from sidecar.config.load import load
 from sidecar.config.problems import Severity
 
+# How long a handshake that has begun may take until its client is accepted. Beyond it a client may
+# find its connection reset, as with servers that just close.
+HANDSHAKE_S: Final = 0.25
 # What a worker may take beyond drain.timeout to close what is left and write its last numbers.
 GRACE_S: Final = 3.0
 
@@ -45,10 +49,11 @@ class Phase(IntEnum):
     """What the launcher is doing; it only ever moves down this list."""
 
     RUNNING = 1
-    DRAINING = 2  # workers finish what they have
-    DRAINED = 3  # no worker is left; the controller shows it until we are told to end
-    ENDING = 4  # the controller is told to end
-    ENDED = 5
+    CLOSING = 2  # newcomers are turned away
+    DRAINING = 3  # workers finish what they have
+    DRAINED = 4  # no worker is left; the controller shows it until we are told to end
+    ENDING = 5  # the controller is told to end
+    ENDED = 6
 
 
 def run(config: Path, environ: Mapping[str, str]) -> int:
@@ -75,6 +80,7 @@ def run(config: Path, environ: Mapping[str, str]) -> int:
         work=lambda index: run_worker(inherited, index),
         workers=inherited.settings.workers,
         drain_timeout_s=inherited.settings.drain.timeout,
+        turn_newcomers_away=inherited.turn_newcomers_away,
         stop_listening=inherited.close_data_listeners,
         clock=time.monotonic,
     )
@@ -94,8 +100,8 @@ class Controlling(Protocol):
 class Launcher:
     """Looks after the processes of one sidecar; `clock` gives monotonic seconds.
 
-    The signals of OWNED_BY_LAUNCHER must be blocked. `stop_listening` closes this process's copies
-    of the data plane's listening sockets.
+    The signals of OWNED_BY_LAUNCHER must be blocked. `turn_newcomers_away` lets no client begin to
+    connect any more, `stop_listening` closes this process's copies of the listening sockets.
     """
 
     def __init__(
@@ -105,20 +111,23 @@ class Launcher:
         work: Callable[[int], int],
         workers: int,
         drain_timeout_s: float,
+        turn_newcomers_away: Callable[[], None],
         stop_listening: Callable[[], None],
         clock: Callable[[], float],
     ) -> None:
         self._drain_timeout_s = drain_timeout_s
+        self._turn_newcomers_away = turn_newcomers_away
         self._stop_listening = stop_listening
         self._clock = clock
         self._phase = Phase.RUNNING
         self._told_to_end = False
+        self._close_at_s: float | None = None
         self._kill_at_s: float | None = None
         self._exit_code = ExitCode.DONE
         self._supervisor = Supervisor(fork)
         now_s = clock()
         self._controller = self._supervisor.add(
-            "sidecar-control", lambda: control(draining=self._phase >= Phase.DRAINING), now_s
+            "sidecar-control", lambda: control(draining=self._phase > Phase.RUNNING), now_s
         )
         self._workers = [
             self._supervisor.add(f"sidecar-work-{index}", partial(work, index), now_s)
@@ -140,7 +149,8 @@ class Launcher:
 
     def _wait_s(self) -> float:
         """Until something is due; a day when nothing is (sigtimedwait has no "for ever")."""
-        due = [t for t in (self._supervisor.next_due_s(), self._kill_at_s) if t is not None]
+        times = (self._supervisor.next_due_s(), self._close_at_s, self._kill_at_s)
+        due = [time_s for time_s in times if time_s is not None]
         return max(min(due) - self._clock(), 0.0) if due else 86_400.0
 
     def _obey(self, number: signal.Signals) -> None:
@@ -148,7 +158,7 @@ class Launcher:
             case signal.SIGTERM | signal.SIGINT:
                 if self._told_to_end and number is signal.SIGINT:
                     log.warning("told twice to end, does not wait for anybody")
-                    self._kill_at_s = self._clock()
+                    self._hurry()
                 self._told_to_end = True
                 self._drain()
             case signal.SIGHUP:
@@ -161,13 +171,24 @@ class Launcher:
     def _drain(self) -> None:
         if self._phase is not Phase.RUNNING:
             return
-        self._phase = Phase.DRAINING
+        self._phase = Phase.CLOSING
         log.info("drains", extra={"timeout_s": float(self._drain_timeout_s)})
-        self._stop_listening()
         self._supervisor.signal(self._controller, DRAIN_SIGNAL)
+        self._turn_newcomers_away()
+        self._close_at_s = self._clock() + HANDSHAKE_S
+
+    def _close(self) -> None:
+        self._phase = Phase.DRAINING
+        self._close_at_s = None
+        self._stop_listening()
         for worker in self._workers:
-            self._supervisor.dismiss(worker, signal.SIGTERM)
+            self._supervisor.dismiss(worker, END_SIGNAL)
         self._kill_at_s = self._clock() + self._drain_timeout_s + GRACE_S
+
+    def _hurry(self) -> None:
+        if self._phase is Phase.CLOSING:
+            self._close()
+        self._kill_at_s = self._clock()
 
     def _reap(self) -> None:
         """Take note of every death, also of orphans that a PID 1 inherits."""
@@ -192,6 +213,8 @@ class Launcher:
         self._drain()
 
     def _advance(self) -> None:
+        if self._close_at_s is not None and self._clock() >= self._close_at_s:
+            self._close()
         if self._kill_at_s is not None and self._clock() >= self._kill_at_s:
             self._kill_all()
         if self._phase is Phase.DRAINING and not any(w.pid for w in self._workers):

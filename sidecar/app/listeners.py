@@ -8,10 +8,12 @@ path that nobody answers on is a leftover and is replaced, one that answers is s
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import os
 import socket
 import stat
+import struct
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +23,17 @@ from sidecar.errors import ConfigError
 SOMAXCONN: Final = Path("/proc/sys/net/core/somaxconn")
 # Group members may connect (containers of one pod share a group through fsGroup), others may not.
 UNIX_MODE: Final = 0o660
+
+_SO_ATTACH_FILTER: Final = 26  # asm-generic/socket.h; not in the socket module
+# Classic BPF (networking/filter.rst in the kernel's documentation) as (code, true, false, k). A
+# socket filter of TCP sees the segment from the TCP header on; byte 13 holds the flags (RFC 9293
+# 3.1).
+_DROP_SYN: Final = (
+    (0x30, 0, 0, 13),  # ldb [13]
+    (0x45, 0, 1, 0x02),  # jset #SYN, next, next but one
+    (0x06, 0, 0, 0),  # ret #0: drop
+    (0x06, 0, 0, 0xFFFFFFFF),  # ret #-1: keep
+)
 
 Address = tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]
 """What `socket.getaddrinfo` gives for IPv4 and IPv6 (and for a system without IPv6)."""
@@ -76,6 +89,27 @@ def open_unix(file: Path, *, path: str, mode: int = UNIX_MODE) -> socket.socket:
         os.umask(before)
     listener.setblocking(False)
     return listener
+
+
+def turn_newcomers_away(listener: socket.socket) -> None:
+    """Let nobody new begin to connect; who has begun still can, and is queued.
+
+    A listening socket that closes resets what is in its queue, and between the last `accept` and
+    the close somebody may get in. So newcomers are stopped first, and the socket is closed a moment
+    later. TCP: a filter drops SYNs (the client sends another after a second, and finds the port
+    closed), but not the last ACK of a handshake. Unix: the path goes. The socket is shared, so this
+    holds for every process that has it.
+    """
+    if listener.family == socket.AF_UNIX:
+        with contextlib.suppress(OSError):
+            Path(listener.getsockname()).unlink()
+        return
+    program = b"".join(struct.pack("=HBBI", *instruction) for instruction in _DROP_SYN)
+    held = ctypes.create_string_buffer(program)
+    # struct sock_fprog: the number of instructions, and where they are.
+    head = struct.pack("@HP", len(_DROP_SYN), ctypes.addressof(held))
+    with contextlib.suppress(OSError):  # then somebody may get in; see above
+        listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, head)
 
 
 def backlog() -> int:

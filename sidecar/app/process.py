@@ -23,8 +23,8 @@ DRAIN_SIGNAL: Final = signal.SIGUSR1
 """Launcher to controller: a drain has begun. Controller to launcher: please begin one."""
 
 END_SIGNAL: Final = signal.SIGUSR2
-"""Launcher to controller: end. SIGTERM is not used for it, because a service manager may send that
-to all processes at once, and the controller has to outlive the workers."""
+"""Launcher to a child: end (a worker drains first). Not SIGTERM, which a service manager may send
+to all processes at once: children ignore it, because they have to end in order."""
 
 OWNED_BY_LAUNCHER: Final = frozenset(
     {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD, DRAIN_SIGNAL, END_SIGNAL}
@@ -42,9 +42,9 @@ class ExitCode(IntEnum):
 def fork(name: str, main: Callable[[], int]) -> int:
     """Fork a child that runs `main` and exits with its result; returns the child's process id.
 
-    The child ends by itself (SIGKILL) when this process dies in whatever way, ignores SIGINT (a
-    Ctrl-C reaches the whole foreground group; the launcher turns it into a drain), and unblocks the
-    launcher's signals only in `accept_signals`, when it has handlers for them.
+    The child ends by itself (SIGKILL) when this process dies in whatever way. It ignores SIGINT and
+    SIGTERM (both may reach the whole group; the launcher turns them into a drain), and unblocks the
+    other signals only in `accept_signals`, when it has handlers for them.
     """
     launcher = os.getpid()
     sys.stdout.flush()
@@ -66,6 +66,7 @@ def _run_child(name: str, main: Callable[[], int], launcher: int) -> NoReturn:
         _tie_to(launcher)
         _name_thread(name)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         gc.enable()  # the launcher collects nothing, so that shared pages stay shared
         status = main()
     except SystemExit as exit_request:

@@ -1,7 +1,7 @@
 """The main function of a worker process: the data plane on one event loop, with its link upwards.
 
 A worker asks the controller what to route by, but does not depend on it: without an answer it
-starts with the routing that was persisted last. SIGTERM drains it; its exit code is then 0.
+starts with the routing that was persisted last. SIGUSR2 drains it; its exit code is then 0.
 """
 
 from __future__ import annotations
@@ -10,14 +10,13 @@ import asyncio
 import logging
 import os
 import random
-import signal
 from collections.abc import Callable
 from typing import Final, Protocol
 
 import uvloop
 
 from sidecar.app.inheritance import Inheritance
-from sidecar.app.process import ExitCode, accept_signals
+from sidecar.app.process import END_SIGNAL, ExitCode, accept_signals
 from sidecar.app.recovery import newest_state
 from sidecar.config.update import RoutingUpdate
 from sidecar.control.client import ControlClient
@@ -86,7 +85,7 @@ async def _serve(inherited: Inheritance, index: int) -> int:
         recorder=recorder,
     )
     starter = Starter(worker)
-    stop = _on_sigterm(starter.settled.set)
+    stop = _on_end_signal(starter.settled.set)
     client = ControlClient(
         inherited.state_dir.control_socket,
         Hello(worker=index, pid=os.getpid()),
@@ -123,15 +122,15 @@ async def _start(inherited: Inheritance, starter: Starter, index: int) -> None:
             log.error("cannot serve", extra={"worker": index, "reason": str(error)})  # noqa: TRY400 - no traceback
 
 
-def _on_sigterm(wake: Callable[[], None]) -> asyncio.Event:
-    """An event that SIGTERM sets; `wake` ends a wait that would not notice it."""
+def _on_end_signal(wake: Callable[[], None]) -> asyncio.Event:
+    """An event that the launcher's signal sets; `wake` ends a wait that would not notice it."""
     stop = asyncio.Event()
 
-    def terminate() -> None:
+    def end() -> None:
         stop.set()
         wake()
 
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminate)
+    asyncio.get_running_loop().add_signal_handler(END_SIGNAL, end)
     accept_signals()
     return stop
 

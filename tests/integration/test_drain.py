@@ -45,7 +45,7 @@ def test_sigterm_under_load_breaks_no_answer(sidecar, upstream, workers):
 
 
 def test_requests_in_flight_are_finished_and_new_clients_are_refused(sidecar, upstream):
-    running = sidecar(one_route(upstream(slow(1.0)).url))
+    running = sidecar(one_route(upstream(slow(3.0)).url))
     answers: list[tuple[int, dict[str, str], bytes]] = []
     client = threading.Thread(target=lambda: answers.append(running.request()))
     client.start()
@@ -132,7 +132,7 @@ def _in_flight(running) -> int:
 
 def _refuses(port: int) -> bool:
     try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        socket.create_connection(("127.0.0.1", port), timeout=3).close()
     except ConnectionRefusedError:
         return True
     return False

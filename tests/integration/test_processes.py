@@ -118,17 +118,6 @@ def test_killing_the_launcher_ends_every_child_and_frees_everything(sidecar, ups
     assert running.request()[0] == 200
 
 
-def test_a_worker_that_somebody_else_ends_is_replaced(sidecar, upstream):
-    running = sidecar(one_route(upstream().url))
-    worker = running.children()["work-0"]
-    os.kill(worker, signal.SIGTERM)
-    wait_until(
-        lambda: running.children().get("work-0") not in {None, worker} and running.ready(),
-        "a new worker",
-    )
-    assert not alive(worker)
-
-
 def test_children_that_the_launcher_never_started_are_reaped(sidecar, upstream):
     # As for a PID 1: the shell's child becomes the launcher's, because the shell becomes the
     # launcher.

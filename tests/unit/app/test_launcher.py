@@ -34,11 +34,12 @@ def control(*, draining):
 
 def work(index):
     say("work", index)
-    return until(signal.SIGTERM)
+    return until(END_SIGNAL)
 
 def launch(control=control, work=work, workers=1, drain_timeout_s=5.0):
     launcher = Launcher(
         control=control, work=work, workers=workers, drain_timeout_s=drain_timeout_s,
+        turn_newcomers_away=lambda: say("turns newcomers away"),
         stop_listening=lambda: say("stops listening"), clock=time.monotonic,
     )
     sys.exit(launcher.run())
@@ -73,15 +74,15 @@ def test_it_ends_with_zero_when_everybody_ends_in_time():
     with launched("launch(workers=2)") as process:
         assert hear(process, 3) == ["control fresh", "work 0", "work 1"]
         process.send_signal(signal.SIGTERM)
-        assert hear(process, 1) == ["stops listening"]
+        assert hear(process, 2) == ["stops listening", "turns newcomers away"]
         assert process.wait(10) == 0
 
 
-def test_workers_end_before_the_controller_and_listening_ends_before_both():
+def test_newcomers_listening_workers_and_controller_end_in_this_order():
     program = """
     def work(index):
         say("work")
-        signal.sigwait({signal.SIGTERM})
+        signal.sigwait({END_SIGNAL})
         time.sleep(0.3)
         say("work ends")
         return 0
@@ -99,8 +100,8 @@ def test_workers_end_before_the_controller_and_listening_ends_before_both():
         process.send_signal(signal.SIGTERM)
         assert process.stdout is not None
         said = process.stdout.read().splitlines()
-        assert said[0] == "stops listening"
-        assert said[1:] == ["control sees the drain", "work ends", "control ends"]
+        assert sorted(said[:2]) == ["control sees the drain", "turns newcomers away"]
+        assert said[2:] == ["stops listening", "work ends", "control ends"]
         assert process.wait(10) == 0
 
 
@@ -137,7 +138,7 @@ def test_a_drain_without_an_end_leaves_the_controller_which_comes_back_draining(
     with launched("launch()") as process:
         hear(process, 2)
         process.send_signal(signal.SIGUSR1)
-        assert hear(process, 1) == ["stops listening"]
+        assert hear(process, 2) == ["stops listening", "turns newcomers away"]
         os.kill(_children(process.pid)["sidecar-control"], signal.SIGKILL)
         assert hear(process, 1) == ["control draining"]
         process.send_signal(signal.SIGTERM)
@@ -161,13 +162,12 @@ def test_a_child_that_finds_the_configuration_wrong_later_is_only_restarted():
             return 1
         if life == 1:
             return 2
-        return until(signal.SIGTERM)
+        return until(END_SIGNAL)
     launch(work=work)
     """
     with launched(program) as process:
         assert hear(process, 4) == ["control fresh", "life 0", "life 1", "life 2"]
         process.send_signal(signal.SIGTERM)
-        hear(process, 1)
         assert process.wait(10) == 0
 
 

@@ -7,7 +7,13 @@ import stat
 
 import pytest
 
-from sidecar.app.listeners import backlog, open_listeners, open_unix, shown
+from sidecar.app.listeners import (
+    backlog,
+    open_listeners,
+    open_unix,
+    shown,
+    turn_newcomers_away,
+)
 from sidecar.errors import ConfigError
 
 
@@ -103,3 +109,36 @@ def test_a_file_that_is_no_socket_is_left_alone(tmp_path):
 
 def test_the_backlog_is_what_the_system_allows():
     assert backlog() >= 128
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:0", "[::1]:0"])
+def test_newcomers_are_turned_away_and_who_is_queued_or_connected_is_not(address):
+    (listener,) = opened(address)
+    listener.setblocking(True)
+    target = listener.getsockname()
+    with (
+        listener,
+        socket.create_connection(target[:2], timeout=5) as connected,
+        listener.accept()[0] as accepted,
+        socket.create_connection(target[:2], timeout=5) as queued,
+    ):
+        turn_newcomers_away(listener)
+        with pytest.raises(TimeoutError):
+            socket.create_connection(target[:2], timeout=0.2)
+        with listener.accept()[0] as second:
+            for client, server in ((connected, accepted), (queued, second)):
+                client.sendall(b"hello")
+                assert server.recv(5) == b"hello"
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(target[:2], timeout=5)
+
+
+def test_newcomers_to_a_unix_socket_find_no_path(tmp_path):
+    path = tmp_path / "s.sock"
+    with open_unix(path, path="$.listen") as listener, socket.socket(socket.AF_UNIX) as queued:
+        queued.connect(str(path))
+        turn_newcomers_away(listener)
+        with socket.socket(socket.AF_UNIX) as late, pytest.raises(FileNotFoundError):
+            late.connect(str(path))
+        listener.setblocking(True)
+        listener.accept()[0].close()

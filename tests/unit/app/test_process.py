@@ -12,7 +12,7 @@ import pytest
 
 PRELUDE = """
 import os, signal, sys, time
-from sidecar.app.process import OWNED_BY_LAUNCHER, accept_signals, fork
+from sidecar.app.process import END_SIGNAL, OWNED_BY_LAUNCHER, accept_signals, fork
 signal.pthread_sigmask(signal.SIG_BLOCK, OWNED_BY_LAUNCHER)
 """
 
@@ -59,22 +59,23 @@ def test_what_the_parent_had_registered_for_its_exit_does_not_run_in_the_child()
 def test_a_signal_that_comes_before_the_child_has_a_handler_is_not_lost():
     done = run("""
         def main():
-            time.sleep(0.3)  # SIGTERM arrives now
-            signal.signal(signal.SIGTERM, lambda *_: os._exit(7))
+            time.sleep(0.3)  # the signal arrives now
+            signal.signal(END_SIGNAL, lambda *_: os._exit(7))
             accept_signals()
             return 0
         pid = fork("child", main)
-        os.kill(pid, signal.SIGTERM)
+        os.kill(pid, END_SIGNAL)
         print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
     """)
     assert done.stdout == "7\n"
 
 
-def test_a_child_ignores_the_interrupt_that_a_terminal_sends_to_the_whole_group():
-    done = run("""
+@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM"])
+def test_a_child_ignores_what_a_terminal_or_a_service_manager_sends_to_the_whole_group(number):
+    done = run(f"""
         def main():
             accept_signals()
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.{number})
             return 5
         print(os.waitstatus_to_exitcode(os.waitpid(fork("child", main), 0)[1]))
     """)
