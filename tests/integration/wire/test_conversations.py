@@ -182,6 +182,68 @@ def test_the_total_timeout_bounds_every_other(announced: int) -> None:
             assert client.read_response().status == 504
 
 
+# -- streaming -------------------------------------------------------------------------------------
+
+EVENTS = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+
+
+@pytest.mark.parametrize(
+    ("head", "event", "passed"),
+    [
+        (EVENTS + b"Transfer-Encoding: chunked\r\n\r\n", b"9\r\ndata: %d\n\n\r\n", None),
+        (EVENTS + b"Content-Length: 900\r\n\r\n", b"data: %d\n\n", None),
+        (EVENTS + b"\r\n", b"data: %d\n\n", b"9\r\ndata: %d\n\n\r\n"),
+    ],
+    ids=["chunks", "a length", "until the end"],
+)
+def test_each_event_passes_before_the_next_is_made(
+    head: bytes, event: bytes, passed: bytes | None
+) -> None:
+    def tell(model: Connection) -> None:
+        model.read_request()
+        model.send(head)
+        for number in range(5):
+            assert seen.acquire(timeout=10)  # the client has everything until here
+            model.send(event % number)
+        model.read_to_end()
+
+    seen = threading.Semaphore(0)
+    with Upstream(tell) as model, RunningWorker(models={"stable": model.url}) as worker:
+        client = worker.connect()
+        client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert client.read_head().field("content-type") == b"text/event-stream"
+        for number in range(5):
+            seen.release()
+            expected = (passed or event) % number
+            assert client.read_exactly(len(expected)) == expected
+
+
+@pytest.mark.parametrize("chunked", [False, True], ids=["a length", "chunks"])
+def test_an_upload_passes_piece_by_piece(chunked: bool) -> None:
+    def take(model: Connection) -> None:
+        model.read_head()
+        for number in range(5):
+            piece = b"3\r\n#%d \r\n" if chunked else b"#%d "
+            assert model.read_exactly(len(piece % number)) == piece % number
+            taken.release()
+        if chunked:
+            assert model.read_exactly(5) == b"0\r\n\r\n"
+        model.send(OK)
+        model.read_to_end()
+
+    taken = threading.Semaphore(0)
+    with Upstream(take) as model, RunningWorker(models={"stable": model.url}) as worker:
+        client = worker.connect()
+        framing = b"Transfer-Encoding: chunked" if chunked else b"Content-Length: 15"
+        client.send(b"POST / HTTP/1.1\r\nHost: a\r\n" + framing + b"\r\n\r\n")
+        for number in range(5):
+            client.send((b"3\r\n#%d \r\n" if chunked else b"#%d ") % number)
+            assert taken.acquire(timeout=10)
+        if chunked:
+            client.send(b"0\r\n\r\n")
+        assert client.read_response().body == b"ok"
+
+
 # -- pipelining ------------------------------------------------------------------------------------
 
 
