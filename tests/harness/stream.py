@@ -147,6 +147,11 @@ class Stream:
         self._at = end
         return data
 
+    @property
+    def has_read_ahead(self) -> bool:
+        """Whether bytes were received that nobody has read yet."""
+        return self._at < len(self.received)
+
     def forget(self) -> None:
         """Drop what was read, for a stream too long to be kept."""
         self.received = self.received[self._at :]

@@ -78,6 +78,8 @@ class Upstream:
         *scripts: Script,
         tls: ssl.SSLContext | None = None,
         path: Path | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
         deadline_s: float = DEADLINE_S,
     ) -> None:
         self._scripts = scripts or (answering(OK),)
@@ -92,9 +94,9 @@ class Upstream:
             self.url = f"unix:{path}"
         else:
             self._socket = socket.socket()
-            self._socket.bind(("127.0.0.1", 0))
+            self._socket.bind((host, port))
             self.port: int = self._socket.getsockname()[1]
-            self.url = f"{'http' if tls is None else 'https'}://127.0.0.1:{self.port}"
+            self.url = f"{'http' if tls is None else 'https'}://{host}:{self.port}"
         self._socket.listen(512)
 
     def __enter__(self) -> Self:

@@ -274,6 +274,17 @@ class RunningWorker:
 
         self.call(expire)
 
+    def age_names(self, model: str, seconds: float) -> None:
+        """Let what is known of the names of a model's endpoints be older by so much."""
+
+        def age() -> None:
+            assert self.worker is not None
+            for endpoint in self.worker._plane.current.pools[model].endpoints:
+                assert endpoint._resolver is not None
+                endpoint._resolver._asked_at -= seconds
+
+        self.call(age)
+
     def drop_idle(self, model: str) -> None:
         """Close a model's idle connections, so that the next request needs a new one."""
 

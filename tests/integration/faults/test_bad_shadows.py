@@ -1,4 +1,4 @@
-"""Shadows that hang, reset, drip, flood, lie or are absent: clients notice nothing, the books balance.
+"""Shadows that hang, reset, drip, flood, lie or are absent: clients notice nothing.
 
 In every case offered copies = the sum of their outcomes, to the last one.
 """
@@ -29,7 +29,7 @@ from sidecar.model import Role, ShadowOutcome
 
 
 def shadowed(url: str, primary_url: str, **shadow: object) -> dict[str, object]:
-    """Arguments of a worker whose route `all` copies everything to `trial`, which has no breaker."""
+    """Arguments of a worker that copies everything to `trial`, which has no breaker."""
     return {
         "models": {
             "stable": primary_url,

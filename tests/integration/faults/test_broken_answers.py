@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from harness.messages import get, ok, ok_chunked, post
 from harness.stream import End, Message
-from harness.upstream import OK, Connection, Script, Upstream, answering
+from harness.upstream import OK, Connection, Upstream, answering
 from harness.worker import RunningWorker
 
 from sidecar.board import CellCounter

@@ -1,14 +1,16 @@
-"""Pools under pressure: connections, waiters and endpoints stay within bounds, and nobody starves."""
+"""Pools under pressure: connections and waiters stay within bounds, and nobody starves."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import threading
 from collections.abc import Iterator
-from time import sleep
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from harness.certificates import Authority
 from harness.messages import get, ok, ok_chunked, post
 from harness.stream import Message, Stream
 from harness.upstream import OK, Connection, Upstream, answering
@@ -245,49 +247,76 @@ def test_an_endpoint_that_dies_is_passed_over_and_used_again_once_it_is_back():
 
 def test_the_least_loaded_endpoint_is_taken():
     gates = [Gate(), Gate(), Gate()]
-    with Upstream(gates[0]) as a, Upstream(gates[1]) as b, Upstream(gates[2]) as c:
-        with RunningWorker(models={"m": ModelSettings(urls=(a.url, b.url, c.url))}) as worker:
-            clients = ask(worker, 30)
-            for model in (a, b, c):
-                model.wait_for(lambda one: len(one.requests) == 10)
-            for gate in gates:
-                gate.open.set()
-            for client in clients:
-                assert client.read_response().status == 200
+    with (
+        Upstream(gates[0]) as a,
+        Upstream(gates[1]) as b,
+        Upstream(gates[2]) as c,
+        RunningWorker(models={"m": ModelSettings(urls=(a.url, b.url, c.url))}) as worker,
+    ):
+        clients = ask(worker, 30)
+        for model in (a, b, c):
+            model.wait_for(lambda one: len(one.requests) == 10)
+        for gate in gates:
+            gate.open.set()
+        for client in clients:
+            assert client.read_response().status == 200
 
 
 def test_more_requests_in_flight_than_allowed_get_503_at_once_and_the_connection_stays():
     gate = Gate()
-    with Upstream(gate) as model:
-        with RunningWorker(models={"m": model.url}, limits=Limits(in_flight=3)) as worker:
-            busy = ask(worker, 3)
-            model.wait_for(lambda one: len(one.requests) == 3)
-            client = worker.connect()
-            for _ in range(3):
-                client.send(get())
-                answer = client.read_response()
-                assert (answer.status, code(answer)) == (503, "overloaded")
-            gate.open.set()
-            for one in busy:
-                assert one.read_response().status == 200
+    with (
+        Upstream(gate) as model,
+        RunningWorker(models={"m": model.url}, limits=Limits(in_flight=3)) as worker,
+    ):
+        busy = ask(worker, 3)
+        model.wait_for(lambda one: len(one.requests) == 3)
+        client = worker.connect()
+        for _ in range(3):
             client.send(get())
-            assert client.read_response().status == 200
-            assert worker.gauge(WorkerGauge.REJECTED_503) == 3
+            answer = client.read_response()
+            assert (answer.status, code(answer)) == (503, "overloaded")
+        gate.open.set()
+        for one in busy:
+            assert one.read_response().status == 200
+        client.send(get())
+        assert client.read_response().status == 200
+        assert worker.gauge(WorkerGauge.REJECTED_503) == 3
 
 
 def test_clients_beyond_the_connection_limit_wait_in_the_queue_and_are_served_later():
-    with Upstream() as model:
-        with RunningWorker(models={"m": model.url}, limits=Limits(connections=2)) as worker:
-            first, second = ask(worker, 2)
-            assert first.read_response().status == 200
-            assert second.read_response().status == 200
-            waiting = ask(worker, 3)
+    with (
+        Upstream() as model,
+        RunningWorker(models={"m": model.url}, limits=Limits(connections=2)) as worker,
+    ):
+        first, second = ask(worker, 2)
+        assert first.read_response().status == 200
+        assert second.read_response().status == 200
+        waiting = ask(worker, 3)
+        worker.wait_for(lambda one: one.gauge(WorkerGauge.CONNECTIONS_REFUSED) > 0)
+        assert worker.gauge(WorkerGauge.ACCEPTED) == 2
+        for leaving, served in zip((first, second, waiting[0]), waiting, strict=True):
+            leaving.close()
+            assert served.read_response().status == 200
+        assert worker.gauge(WorkerGauge.ACCEPTED) == 5
+
+
+def test_a_handshake_that_comes_to_nothing_gives_its_place_to_the_next_client(tmp_path):
+    authority = Authority(tmp_path)
+    server = authority.server_context(authority.issue("localhost"))
+    one_only = Limits(connections=1)
+    with (
+        Upstream() as model,
+        RunningWorker(models={"m": model.url}, limits=one_only, tls=server) as worker,
+    ):
+        says_nothing = worker.connect()
+        worker.wait_for(lambda one: one.gauge(WorkerGauge.ACCEPTED) == 1)
+        with ThreadPoolExecutor(1) as other:
+            waiting = other.submit(worker.connect, tls=authority.client_context())
             worker.wait_for(lambda one: one.gauge(WorkerGauge.CONNECTIONS_REFUSED) > 0)
-            assert worker.gauge(WorkerGauge.ACCEPTED) == 2
-            for leaving, served in zip((first, second, waiting[0]), waiting, strict=True):
-                leaving.close()
-                assert served.read_response().status == 200
-            assert worker.gauge(WorkerGauge.ACCEPTED) == 5
+            says_nothing.close()
+            client = waiting.result(10)
+        client.send(get())
+        assert client.read_response().status == 200
 
 
 def test_a_connection_is_read_again_after_an_answer_whose_reading_was_paused_at_its_end():
@@ -357,10 +386,8 @@ def test_a_connection_whose_request_was_not_taken_whole_is_not_used_again():
     ):
         client = worker.connect()
         client.sock.settimeout(5)
-        try:
+        with contextlib.suppress(OSError):  # the early answer closes it
             client.send(post(bytes(50_000_000)))
-        except OSError:
-            pass  # the early answer closed it
         other = worker.connect()
         other.send(get())
         assert other.read_response().status == 200

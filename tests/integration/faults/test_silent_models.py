@@ -1,4 +1,4 @@
-"""Models that hang, drip or talk without end: the deadline holds, and only their own client pays."""
+"""Models that hang, drip or talk without end: deadlines hold, only their own clients pay."""
 
 from __future__ import annotations
 
@@ -167,7 +167,7 @@ def test_a_model_that_stops_taking_an_upload_is_answered_for_with_504():
         client = worker.connect()
         client.sock.settimeout(5)
         client.send(post(b"", announced=1 << 30))
-        with pytest.raises(OSError):  # noqa: PT011  # reset or time-out, by who closes first
+        with pytest.raises(OSError):  # noqa: PT011, PT012  # reset or time-out: who is first
             while True:
                 client.send(bytes(1 << 20))
         assert worker.counted("m", CellCounter.ERROR) == 1
