@@ -22,13 +22,13 @@ class BreakerState(IntEnum):
 class Breaker:
     """Says whether a model may be tried now. `threshold` 0 switches it off."""
 
-    __slots__ = ("_failures", "_open_for_s", "_retry_at", "_threshold", "state")
+    __slots__ = ("_open_for_s", "_retry_at", "_threshold", "failures", "state")
 
     def __init__(self, *, threshold: int, open_for_s: float) -> None:
         self.state = BreakerState.CLOSED
         self._threshold = threshold
         self._open_for_s = open_for_s
-        self._failures = 0
+        self.failures = 0
         self._retry_at = 0.0
 
     def allows(self, now: float) -> bool:
@@ -43,21 +43,16 @@ class Breaker:
 
     def succeeded(self) -> None:
         """An answer came."""
-        self._failures = 0
+        self.failures = 0
         self.state = BreakerState.CLOSED
 
     def failed(self, now: float) -> bool:
         """No answer came; True when this failure opened the breaker."""
-        self._failures += 1
+        self.failures += 1
         if self.state is BreakerState.OPEN or not self._threshold:
             return False
-        if self.state is BreakerState.HALF_OPEN or self._failures >= self._threshold:
+        if self.state is BreakerState.HALF_OPEN or self.failures >= self._threshold:
             self.state = BreakerState.OPEN
             self._retry_at = now + self._open_for_s
             return True
         return False
-
-    @property
-    def clean(self) -> bool:
-        """No failure since the last success: nothing to reset."""
-        return self._failures == 0

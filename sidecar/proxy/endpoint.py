@@ -14,8 +14,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-import msgspec
-
 from sidecar.board import ModelGauge
 from sidecar.config.settings import ModelSettings, UpstreamTls
 from sidecar.errors import UpstreamError
@@ -51,12 +49,11 @@ class Endpoint:
     ) -> None:
         self.url = url
         timeouts = settings.timeouts
-        # Bounded here, so that the start of a call need not compare.
-        self.timeouts = msgspec.structs.replace(
-            timeouts,
-            first_byte=min(timeouts.first_byte, timeouts.total),
-            idle=min(timeouts.idle, timeouts.total),
-        )
+        # Plain floats, and bounded here: the start of a call neither converts nor compares.
+        self.connect_s = float(timeouts.connect)
+        self.total_s = float(timeouts.total)
+        self.first_byte_s = min(float(timeouts.first_byte), self.total_s)
+        self.idle_s = min(float(timeouts.idle), self.total_s)
         self.responses = responses
         self.now = now
         self.idle: list[UpstreamConnection] = []  # the most recently used last
@@ -187,7 +184,7 @@ class Endpoint:
         The pool has counted it in `connecting` already.
         """
         try:
-            async with asyncio.timeout(self.timeouts.connect):
+            async with asyncio.timeout(self.connect_s):
                 connection = await self._connect()
         except TimeoutError:
             self.down_until = self.now() + DOWN_FOR_S

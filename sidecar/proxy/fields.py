@@ -96,15 +96,15 @@ _IN_PLACE: Final = frozenset(
 class Shape:
     """What a sequence of field names means. `plain`: all its lines travel on as they came."""
 
-    __slots__ = ("connection", "length", "lines", "names", "plain", "special", "watched")
+    __slots__ = ("connection", "keep_alive_line", "length", "lines", "plain", "special", "watched")
 
     def __init__(self, names: tuple[bytes, ...], kinds: dict[bytes, Field]) -> None:
-        self.names = names
         self.lines = len(names) + 2  # line ends of a head that repeats no name: start, fields, end
         self.special: tuple[tuple[int, bytes], ...] = ()  # kind and spelling, without the length
         self.watched: tuple[tuple[bytes, bytes], ...] = ()  # lower-case name and spelling
         self.length: bytes | None = None  # how Content-Length is spelled
         self.connection: bytes | None = None  # how Connection is spelled
+        self.keep_alive_line = b""  # its usual line, with both line ends
         self.plain = len({name.lower() for name in names}) == len(names)
         for name in names:
             lower = name.lower()
@@ -113,6 +113,7 @@ class Shape:
                 self.length = name
             elif kind is Field.CONNECTION:
                 self.connection = name
+                self.keep_alive_line = b"\r\n%b: keep-alive\r\n" % name
             elif kind not in _IN_PLACE:
                 self.plain = False
             elif kind is Field.WATCHED:

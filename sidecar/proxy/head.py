@@ -195,15 +195,12 @@ def _read_plain(head: RequestHead, shape: Shape, fields: dict[bytes, bytes], raw
     """The short way: nearly all of `raw` travels on. False when it does not."""
     kept = raw[:-2]
     if shape.connection is not None:
-        value = fields[shape.connection]
-        if value == b"close":
-            head.close = True
-        elif value.lower() != b"keep-alive":
+        # Clients that say so in every request are common; all other options take the long way.
+        if fields[shape.connection] != b"keep-alive":
             return False
-        shorter = _without(kept, shape.connection, value)
-        if shorter is None:
-            return False
-        kept = shorter
+        kept = kept.replace(shape.keep_alive_line, b"\r\n", 1)
+        if len(kept) == len(raw) - 2:
+            return False  # spelled in an unusual way
     if shape.length is not None:
         digits = fields[shape.length]
         if digits[0] == 48 and len(digits) > 1:
@@ -222,12 +219,6 @@ def _read_plain(head: RequestHead, shape: Shape, fields: dict[bytes, bytes], raw
     head.host = special.get(3)
     head.kept = kept
     return True
-
-
-def _without(kept: bytes, name: bytes, value: bytes) -> bytes | None:
-    """`kept` without one field line; None when the line is not spelled in the usual way."""
-    shorter = kept.replace(b"\r\n%b: %b\r\n" % (name, value), b"\r\n", 1)
-    return shorter if len(shorter) < len(kept) else None
 
 
 def _other_target_form(head: RequestHead, lines: Lines) -> None:
@@ -303,13 +294,9 @@ class ResponseParser:
         if shape.plain and minor == b"1" and raw.count(b"\n") == shape.lines:
             kept = raw[:-2]
             if shape.connection is not None:
-                value = fields[shape.connection]
-                head.close = value == b"close"
-                kept = (
-                    _without(kept, shape.connection, value)
-                    if head.close or value == b"keep-alive"
-                    else None
-                )
+                kept = kept.replace(shape.keep_alive_line, b"\r\n", 1)
+                if len(kept) == len(raw) - 2:
+                    kept = None  # another option, or an unusual spelling
             if shape.length is not None:
                 head.content_length = int(fields[shape.length])
         if kept is None:
@@ -324,7 +311,6 @@ class ResponseParser:
 def _read_response_lines(head: ResponseHead, lines: Lines, minor: bytes) -> bytes:
     """The long way; returns what travels on."""
     special = head.special = lines.special
-    head.close = False
     if minor == b"0":
         head.minor = 0
         head.close = True

@@ -135,7 +135,7 @@ class Pool:
 
     def released(self, endpoint: Endpoint, connection: UpstreamConnection) -> None:
         """A connection is free: it goes to whoever waits longest, else to the idle ones."""
-        if not self.breaker.clean and connection.used:
+        if self.breaker.failures and connection.used:
             self.breaker.succeeded()
         if self._waiting:
             self._serve(endpoint, connection)
@@ -168,7 +168,7 @@ class Pool:
 
     def succeeded(self) -> None:
         """An answer came, on a connection that is not kept."""
-        if not self.breaker.clean:
+        if self.breaker.failures:
             self.breaker.succeeded()
 
     def failed(self) -> None:

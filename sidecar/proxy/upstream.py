@@ -102,10 +102,10 @@ class UpstreamConnection(asyncio.Protocol):
         self._call = call
         self._method = method
         self._request_complete = complete
-        timeouts = self.endpoint.timeouts
-        now = self.endpoint.now()
-        self._total_deadline = now + timeouts.total
-        self.deadline = now + (timeouts.first_byte if complete else timeouts.idle)
+        endpoint = self.endpoint
+        now = endpoint.now()
+        self._total_deadline = now + endpoint.total_s
+        self.deadline = now + (endpoint.first_byte_s if complete else endpoint.idle_s)
         self.transport.write(data)  # type: ignore[union-attr]  # an open connection has one
 
     def write(self, data: bytes, *, complete: bool) -> None:
@@ -114,7 +114,7 @@ class UpstreamConnection(asyncio.Protocol):
         if transport is None or transport.is_closing():
             return  # connection_lost is on its way and tells the call
         self._request_complete = complete
-        self._extend(self.endpoint.timeouts.first_byte if complete else self.endpoint.timeouts.idle)
+        self._extend(self.endpoint.first_byte_s if complete else self.endpoint.idle_s)
         if data:
             transport.write(data)
 
@@ -129,9 +129,9 @@ class UpstreamConnection(asyncio.Protocol):
         """Read on."""
         if self._paused and self.transport is not None and not self.transport.is_closing():
             self._paused = False
-            timeouts = self.endpoint.timeouts
             waits_for_head = self._head is None and self._request_complete
-            self._extend(timeouts.first_byte if waits_for_head else timeouts.idle)
+            endpoint = self.endpoint
+            self._extend(endpoint.first_byte_s if waits_for_head else endpoint.idle_s)
             self.transport.resume_reading()
 
     def abort(self) -> None:
@@ -208,7 +208,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._head = head
         self._left = length
         self._decoder = ChunkedDecoder() if head.chunked else None
-        self._extend(self.endpoint.timeouts.idle)
+        self._extend(self.endpoint.idle_s)
         call.begin(head)
         if self._call is not call:
             return  # the call gave up on seeing the head
@@ -220,7 +220,7 @@ class UpstreamConnection(asyncio.Protocol):
         if call is None:
             self._close()
             return
-        self._extend(self.endpoint.timeouts.idle)
+        self._extend(self.endpoint.idle_s)
         decoder = self._decoder
         if decoder is not None:
             try:
@@ -316,7 +316,7 @@ class UpstreamConnection(asyncio.Protocol):
         elif not self._request_complete:
             if self.transport is not None and not self.transport.get_write_buffer_size():
                 # Everything there is was taken: it is the client that is silent, at its own risk.
-                self._extend(self.endpoint.timeouts.idle)
+                self._extend(self.endpoint.idle_s)
                 if self.deadline < self._total_deadline:
                     return
             what = "stopped taking the request"

@@ -43,7 +43,7 @@ def test_a_probe_that_is_answered_closes_it():
     breaker.succeeded()
     assert breaker.state is BreakerState.CLOSED
     assert [breaker.allows(2.0) for _ in range(3)] == [True] * 3
-    assert breaker.clean
+    assert breaker.failures == 0
 
 
 def test_a_probe_that_fails_opens_it_for_the_whole_time_again():
@@ -124,7 +124,7 @@ class BreakerMachine(RuleBasedStateMachine):
             assert self.breaker.state is BreakerState.OPEN
         else:
             assert self.breaker.state is BreakerState.HALF_OPEN
-        assert self.breaker.clean == (self.in_a_row == 0)
+        assert self.breaker.failures == self.in_a_row
 
 
 TestBreakerMachine = BreakerMachine.TestCase
