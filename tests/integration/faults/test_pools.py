@@ -8,6 +8,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from time import sleep
 
 import pytest
 from harness.certificates import Authority
@@ -138,9 +139,17 @@ def test_all_who_wait_for_a_model_that_cannot_be_reached_are_told_so_without_wai
 
 
 def test_a_model_that_accepts_and_resets_at_once_costs_no_place_and_nobody_waits_for_it():
+    """The reset comes between two iterations of a busy loop: connected, and gone already."""
+
     def turns_away(model: Connection) -> None:
         model.reset()
 
+    def busy(worker: RunningWorker) -> None:
+        sleep(0.003)
+        if not over.is_set():
+            worker.call_soon(lambda: busy(worker))
+
+    over = threading.Event()
     with Upstream(turns_away) as model:
         rude = ModelSettings(
             url=model.url,
@@ -148,10 +157,16 @@ def test_a_model_that_accepts_and_resets_at_once_costs_no_place_and_nobody_waits
             breaker=Breaker(failures=0),
         )
         with RunningWorker(models={"m": rude}) as worker:
+            worker.call_soon(lambda: busy(worker))
             client = worker.connect()
-            for _ in range(10):
-                client.send(get())
-                assert client.read_response().status == 502
+            codes = set()
+            for _ in range(20):
+                client.send(post())
+                answer = client.read_response()
+                assert answer.status == 502
+                codes.add(code(answer))
+            over.set()
+            assert "upstream_unreachable" in codes  # nothing was sent, and it is known
             assert worker.open_connections("m") == 0
 
 
