@@ -1,9 +1,9 @@
 """Takes connections from a listening socket that several processes share.
 
-Our own accept loop instead of the event loop's server, for three reasons: one connection per wake-up
-spreads clients over workers (the loop's server empties the queue into whichever worker woke first);
-at the connection limit, or without descriptors, clients wait in the kernel's queue instead of being
-reset; and draining takes what is queued before the socket goes.
+Our own accept loop instead of the event loop's server, for three reasons: one connection per
+wake-up spreads clients over workers (the loop's server empties the queue into whichever worker woke
+first); at the connection limit, or without descriptors, clients wait in the kernel's queue instead
+of being reset; and draining takes what is queued before the socket goes.
 """
 
 from __future__ import annotations

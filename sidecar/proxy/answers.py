@@ -14,7 +14,10 @@ _RETRY_AFTER: Final = {503: b"Retry-After: 1\r\n"}
 
 
 def render(error: SidecarError, *, request_id: bytes, head_request: bool, close: bool) -> bytes:
-    """A whole response: `{"error": {"code", "message", "request_id"}}`, marked by `X-Sidecar-Error`."""
+    """A whole response, marked by `X-Sidecar-Error`.
+
+    Its body is `{"error": {"code": ..., "message": ..., "request_id": ...}}`.
+    """
     body = orjson.dumps(
         {
             "error": {

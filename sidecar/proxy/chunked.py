@@ -26,9 +26,7 @@ _FIELD_LINE: Final = re.compile(rb"(" + TOKEN + rb"):[ \t]*+([\t\x20-\x7e\x80-\x
 MAX_LINE_BYTES: Final = 4096  # one size line with its extensions, or one trailer field
 MAX_TRAILER_BYTES: Final = 16 * 1024
 MAX_CHUNK_BYTES: Final = 2**63 - 1
-FREE_CHUNKS: Final = (
-    8192  # chunks a body may have whatever their size; beyond, the mean size counts
-)
+FREE_CHUNKS: Final = 8192  # chunks of any size a body may have; beyond, the mean size counts
 MIN_MEAN_CHUNK_BYTES: Final = 8
 FREE_FRAMING_BYTES: Final = 16 * 1024  # extension bytes a body may have beyond 16 per chunk
 
@@ -43,6 +41,27 @@ FORBIDDEN_TRAILERS: Final = frozenset(
 
 class ChunkedError(ValueError):
     """The body is not in the chunked coding."""
+
+
+class CountedBody:
+    """The rest of a body that Content-Length delimits; the same face as `ChunkedDecoder`."""
+
+    __slots__ = ("_left", "complete", "payload_bytes", "trailers")
+
+    def __init__(self, left: int) -> None:
+        self.complete = False
+        self.payload_bytes = left
+        self.trailers: list[bytes] = []
+        self._left = left
+
+    def feed(self, data: bytes) -> tuple[list[bytes], bytes]:
+        """Take what belongs to the body; return it, and what follows it."""
+        left = self._left - len(data)
+        if left > 0:
+            self._left = left
+            return [data], b""
+        self.complete = True
+        return ([data], b"") if left == 0 else ([data[:left]], data[left:])
 
 
 class ChunkedDecoder:

@@ -1,17 +1,18 @@
-"""One client connection: reads requests in order, one exchange at a time, and never loses the place.
+"""One client connection: reads requests in order, one exchange at a time, never losing the place.
 
     idle --bytes--> reading a head --head--> in an exchange --answer--> idle
                          |                        |
                          +------ refusal ---------+--> lingering --> closed
 
-While an exchange runs, what arrives is its body, or belongs to later requests and is held back unparsed:
-at most `limits.buffer` bytes or `limits.pipelined_requests` heads, then reading pauses. Reading goes on
-until then, because a paused transport would not tell that the client has left. A client that half-closes
-has left: a sidecar that waited for more could not tell it from one that died.
+While an exchange runs, what arrives is its body, or belongs to later requests and is held back
+unparsed: at most `limits.buffer` bytes or `limits.pipelined_requests` heads, then reading pauses.
+Reading goes on until then, because a paused transport would not tell that the client has left. A
+client that half-closes has left: a sidecar that waited for more could not tell it from one that
+died.
 
-After a refusal of a request that may still be coming in, the answer is sent, our side is closed, and the
-rest is read and discarded for `limits.linger`: closing at once would reset the connection under the
-answer (RFC 9112 9.6). Any ambiguity ends the connection.
+After a refusal of a request that may still be coming in, the answer is sent, our side is closed,
+and the rest is read and discarded for `limits.linger`: closing at once would reset the connection
+under the answer (RFC 9112 9.6). Any ambiguity ends the connection.
 """
 
 from __future__ import annotations
@@ -26,10 +27,25 @@ from typing import TYPE_CHECKING, cast
 
 from sidecar.errors import ClientError, LocalError, SidecarError
 from sidecar.proxy import answers
-from sidecar.proxy.chunked import ChunkedDecoder, ChunkedError, encode_chunks, encode_end
+from sidecar.proxy.chunked import (
+    ChunkedDecoder,
+    ChunkedError,
+    CountedBody,
+    encode_chunks,
+    encode_end,
+)
 from sidecar.proxy.exchange import Exchange
 from sidecar.proxy.forwarding import Hop, request_id
 from sidecar.proxy.head import RequestHead
+from sidecar.proxy.refusals import (
+    bare_line_end,
+    body_too_large,
+    has_bare_line_end,
+    head_too_large,
+    line_too_long,
+    malformed_body,
+    timed_out,
+)
 
 if TYPE_CHECKING:
     from sidecar.proxy.plane import Plane
@@ -52,11 +68,10 @@ class ClientConnection(asyncio.Protocol):
     """See the module's text."""
 
     __slots__ = (
+        "_body",
         "_buffer",
-        "_decoder",
         "_exchange",
         "_full",
-        "_left",
         "_limits",
         "_paused",
         "_unwritten",
@@ -78,8 +93,7 @@ class ClientConnection(asyncio.Protocol):
         self._wait = _Wait.REQUEST
         self._buffer = b""  # bytes not parsed yet
         self._exchange: Exchange | None = None
-        self._left = 0  # bytes of the running request's body to come
-        self._decoder: ChunkedDecoder | None = None
+        self._body: CountedBody | ChunkedDecoder | None = None  # of the exchange, while it comes in
         self._full = False  # the client has not taken what was written
         self._paused = False
         self._unwritten = 0
@@ -102,10 +116,8 @@ class ClientConnection(asyncio.Protocol):
                 self._hold_back(data)
             elif wait is not _Wait.LINGER:
                 self._read_head(data)
-        elif self._left:
-            self._read_counted(data)
-        elif self._decoder is not None:
-            self._read_chunked(data)
+        elif self._body is not None:
+            self._read_body(self._exchange, self._body, data)
         else:
             self._hold_back(data)
 
@@ -161,12 +173,12 @@ class ClientConnection(asyncio.Protocol):
         installed = plane.current
         limits = self._limits = installed.limits
         if end > limits.header_bytes:
-            self._refuse_head(_too_large(limits.header_bytes), data)
+            self._refuse_head(head_too_large(limits.header_bytes), data)
             return
         try:
             head = installed.requests.parse(data[:end])
             if head.content_length > limits.body_bytes:
-                raise _body_too_large(limits.body_bytes)
+                raise body_too_large(limits.body_bytes)
         except ClientError as error:
             self._refuse_head(error, data)
             return
@@ -175,31 +187,32 @@ class ClientConnection(asyncio.Protocol):
 
     def _begin(self, head: RequestHead, data: bytes, end: int, started_ns: int) -> None:
         """A head is read: find out how much of its body is here, and start an exchange."""
-        body = b""
-        complete = True
         length = head.content_length
         if length > 0:
             body = data[end : end + length]
-            self._left = length - len(body)
             self._buffer = data[end + length :]
-            complete = self._left == 0
+            complete = len(body) == length
+            if not complete:
+                self._body = CountedBody(length - len(body))
         elif head.chunked:
             decoder = ChunkedDecoder()
             try:
                 pieces, self._buffer = decoder.feed(data[end:])
             except ChunkedError as error:
-                self._refuse_head(ClientError(f"malformed body: {error}"), data)
+                self._refuse_head(malformed_body(error), data)
                 return
             if decoder.payload_bytes > self._limits.body_bytes:
-                self._refuse_head(_body_too_large(self._limits.body_bytes), data)
+                self._refuse_head(body_too_large(self._limits.body_bytes), data)
                 return
             body = encode_chunks(pieces)
             complete = decoder.complete
             if complete:
                 body += encode_end(decoder.trailers)
             else:
-                self._decoder = decoder
+                self._body = decoder
         else:
+            body = b""
+            complete = True
             self._buffer = data[end:]
         plane = self.plane
         installed = plane.current
@@ -233,54 +246,38 @@ class ClientConnection(asyncio.Protocol):
             self._expect(_Wait.HEAD, limits.header_timeout)
         line_end = data.find(b"\r\n")
         if (line_end if line_end >= 0 else len(data)) > limits.request_line:
-            self._refuse_head(_line_too_long(limits.request_line), data)
+            self._refuse_head(line_too_long(limits.request_line), data)
         elif len(data) > limits.header_bytes:
-            self._refuse_head(_too_large(limits.header_bytes), data)
-        elif _has_bare_line_end(data[seen - (data[seen - 1] == 13) :] if seen else data):
-            self._refuse_head(ClientError("a bare CR or LF in the request head"), data)
+            self._refuse_head(head_too_large(limits.header_bytes), data)
+        elif has_bare_line_end(data[seen - (data[seen - 1] == 13) :] if seen else data):
+            self._refuse_head(bare_line_end(), data)
         else:
             self._buffer = data
 
     # -- bodies ----------------------------------------------------------------------------------
 
-    def _read_counted(self, data: bytes) -> None:
-        exchange = self._exchange
-        assert exchange is not None
-        left = self._left - len(data)
-        if left < 0:
-            self._buffer = data[left:]
-            data = data[:left]
-            left = 0
-        self._left = left
-        if left:
-            self._expect(_Wait.BODY, self._limits.body_timeout)
-        else:
-            self._expect(_Wait.NOTHING, inf)
-        exchange.body([data], complete=not left, trailers=[])
-
-    def _read_chunked(self, data: bytes) -> None:
-        exchange = self._exchange
-        decoder = self._decoder
-        assert exchange is not None
-        assert decoder is not None
+    def _read_body(
+        self, exchange: Exchange, body: CountedBody | ChunkedDecoder, data: bytes
+    ) -> None:
+        """More of the running request's body, and perhaps what follows it."""
         try:
-            pieces, self._buffer = decoder.feed(data)
+            pieces, self._buffer = body.feed(data)
         except ChunkedError as error:
-            exchange.stalled(ClientError(f"malformed body: {error}"))
+            exchange.stalled(malformed_body(error))
             return
-        if decoder.payload_bytes > self._limits.body_bytes:
-            exchange.stalled(_body_too_large(self._limits.body_bytes))
+        if body.payload_bytes > self._limits.body_bytes:
+            exchange.stalled(body_too_large(self._limits.body_bytes))
             return
-        if decoder.complete:
-            self._decoder = None
+        if body.complete:
+            self._body = None
             self._expect(_Wait.NOTHING, inf)
         else:
             self._expect(_Wait.BODY, self._limits.body_timeout)
-        if pieces or decoder.complete:
-            exchange.body(pieces, complete=decoder.complete, trailers=decoder.trailers)
+        if pieces or body.complete:
+            exchange.body(pieces, complete=body.complete, trailers=body.trailers)
 
     def _hold_back(self, data: bytes) -> None:
-        """Later requests wait unparsed; past the bounds reading stops until this exchange is over."""
+        """Later requests wait unparsed; past the bounds reading stops until the exchange ends."""
         self._buffer = held = self._buffer + data if self._buffer else data
         if (
             len(held) > self.buffer_bytes
@@ -392,7 +389,7 @@ class ClientConnection(asyncio.Protocol):
         if not exchange.complete:
             exchange.skip_mirrors()
 
-    def leave(self, exchange: Exchange) -> bytes:
+    def leave(self) -> bytes:
         """Give the connection away to a tunnel; returns what the client already sent for it."""
         self.hold(False)
         self._exchange = None
@@ -406,8 +403,7 @@ class ClientConnection(asyncio.Protocol):
         transport = self.transport
         if transport is None or transport.is_closing():
             return
-        self._decoder = None
-        self._left = 0
+        self._body = None
         if not (lingering or self._buffer or self._paused):
             self._expect_flush()
             transport.close()
@@ -435,7 +431,7 @@ class ClientConnection(asyncio.Protocol):
     def _expect_more(self) -> None:
         if self._exchange is None:
             self._expect(_Wait.REQUEST, self._limits.idle_timeout)
-        elif self._left or self._decoder is not None:
+        elif self._body is not None:
             self._expect(_Wait.BODY, self._limits.body_timeout)
         else:
             self._expect(_Wait.NOTHING, inf)
@@ -448,9 +444,9 @@ class ClientConnection(asyncio.Protocol):
         if transport is None:
             return
         if wait is _Wait.HEAD:
-            self._refuse_head(_timeout("the request head"), self._buffer)
+            self._refuse_head(timed_out("the request head"), self._buffer)
         elif wait is _Wait.BODY and self._exchange is not None:
-            self._exchange.stalled(_timeout("the request body"))
+            self._exchange.stalled(timed_out("the request body"))
         elif transport.get_write_buffer_size() < self._unwritten:
             # It takes its answer, slowly: that is its right.
             self._unwritten = transport.get_write_buffer_size()
@@ -464,32 +460,3 @@ class ClientConnection(asyncio.Protocol):
     def idle(self) -> bool:
         """Between requests, with nothing read of the next."""
         return self._exchange is None and not self._buffer and self._wait is _Wait.REQUEST
-
-
-def _has_bare_line_end(data: bytes) -> bool:
-    """Whether an incomplete head holds a CR or LF that is not part of a CRLF."""
-    pairs = data.count(b"\r\n")
-    carriage_returns = data.count(b"\r") - data.endswith(b"\r")
-    return data.count(b"\n") != pairs or carriage_returns != pairs
-
-
-def _line_too_long(limit: int) -> ClientError:
-    return ClientError(
-        f"the request line is longer than {limit} bytes", code="target_too_long", status=414
-    )
-
-
-def _too_large(limit: int) -> ClientError:
-    return ClientError(
-        f"the request head is larger than {limit} bytes", code="head_too_large", status=431
-    )
-
-
-def _body_too_large(limit: int) -> ClientError:
-    return ClientError(
-        f"the request body is larger than {limit} bytes", code="body_too_large", status=413
-    )
-
-
-def _timeout(what: str) -> ClientError:
-    return ClientError(f"{what} did not arrive in time", code="request_timeout", status=408)

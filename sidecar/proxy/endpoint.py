@@ -1,9 +1,10 @@
 """One address of a model: its open connections, its idle ones, and how long those may be trusted.
 
-An idle connection is dropped before the model drops it, since a request that meets a closing connection may
-not be repeated when it is a POST. How long is learned: at most `pool.idle_timeout`, less when the model's
-Keep-Alive field says so, less when connections were seen to be closed younger. What was seen is forgotten
-by and by, since a model that restarts closes young connections too.
+An idle connection is dropped before the model drops it, since a request that meets a closing
+connection may not be repeated when it is a POST. How long is learned: at most `pool.idle_timeout`,
+less when the model's Keep-Alive field says so, less when connections were seen to be closed
+younger. What was seen is forgotten by and by, since a model that restarts closes young connections
+too.
 """
 
 from __future__ import annotations
@@ -217,12 +218,11 @@ class Endpoint:
     async def _connect(self) -> UpstreamConnection:
         loop = asyncio.get_running_loop()
         name = self._server_name if self._tls is not None else None
-        if self._path is not None:
+        if self._resolver is None:
             _, connection = await loop.create_unix_connection(
                 lambda: UpstreamConnection(self), self._path
             )
             return connection
-        assert self._resolver is not None  # a TCP endpoint has one
         last: OSError | None = None
         for host, port in await self._resolver.addresses(self.now()):
             try:

@@ -1,9 +1,10 @@
-"""One request and its answer: reach a model, carry bytes both ways, survive what may be survived, count it.
+"""One request and its answer: reach a model, carry bytes both ways, survive what can be, count it.
 
 The rules that must never break:
 - A request goes out again only when no byte of it reached a model, or when it is idempotent and its
   connection ended before any byte of an answer (RFC 9110 9.2.2); never after an answer has begun.
-- A canary that cannot be reached is answered for by the primary, and counted as the canary's `fallback`.
+- A canary that cannot be reached is answered for by the primary, and counted as the canary's
+  `fallback`.
 - An answer that breaks off is broken off towards the client too: it never ends cleanly.
 - Every exchange is counted exactly once, in the cell of the model it was assigned to.
 """
@@ -94,9 +95,8 @@ class Exchange:
         self._upstream_ns = 0
         self._head_bytes = 0
         self._keep_bytes = 0
-        self._wire: list[bytes] | None = (
-            None  # what was or will be sent, while it may be needed again
-        )
+        # What was or will be sent, while it may be needed again.
+        self._wire: list[bytes] | None = None
         self._wire_bytes = 0
         self.complete = False  # the client's request has arrived whole
         self.close = head.close  # the client's connection ends with this answer
@@ -184,7 +184,8 @@ class Exchange:
     def connected(self, connection: UpstreamConnection) -> None:
         self._connection = connection
         wire = self._wire
-        assert wire is not None  # dropped only once it was sent, and then nothing is sent again
+        # It is dropped only once it was sent, and then no other connection is asked for.
+        assert wire is not None  # noqa: S101  # for the type checker
         if len(wire) > 1:
             wire = self._wire = [b"".join(wire)]
             self._client.hold(False)
@@ -222,7 +223,7 @@ class Exchange:
         client.done(self)
 
     def _connection_field(self) -> bytes:
-        """The Connection field of the answer; decides whether the client's connection ends with it."""
+        """The answer's Connection field; decides whether the client's connection ends with it."""
         client = self._client
         if self.close or client.plane.draining or not self.complete:
             self.close = True
@@ -280,7 +281,7 @@ class Exchange:
             self._client,
             connection,
             idle_s=self._pool.settings.timeouts.idle,
-            early=self._client.leave(self),
+            early=self._client.leave(),
         )
 
     def _asked_for(self, head: ResponseHead) -> bool:
@@ -336,7 +337,7 @@ class Exchange:
             self.skip_mirrors()
 
     def stalled(self, error: SidecarError) -> None:
-        """The client stopped sending its body (408) or broke it (400): never complete it at the model."""
+        """The client's body stopped (408) or is malformed (400): the model never gets its end."""
         if self._connection is not None:
             self._connection.abort()
             self._connection = None

@@ -1,13 +1,13 @@
-"""Fields of a head: which of them the proxy must read, found with as little interpretation as possible.
+"""Fields of a head: which of them the proxy must read, found by interpreting as little as possible.
 
-A client repeats itself: the names of its fields, their order and spelling hardly ever change from one
-request to the next. So the sequence of names, the *shape* of a head, is looked up as a whole, and what it
-means is worked out once per shape. llhttp checks every byte and reports each field to `dict.setdefault`,
-which keeps the first of repeated fields; a count of the lines tells when there were any. A head whose shape
-holds nothing but plain fields travels on as the bytes it came in.
+A client repeats itself: the names of its fields, their order and spelling hardly ever change from
+one request to the next. So the sequence of names, the *shape* of a head, is looked up as a whole,
+and what it means is worked out once per shape. llhttp checks every byte and reports each field to
+`dict.setdefault`, which keeps the first of repeated fields; a count of the lines tells when there
+were any. A head whose shape holds nothing but plain fields travels on as the bytes it came in.
 
-All other heads (a field that ends at this hop or is rewritten, repeated fields, odd spelling) are read
-again, line by line, with the same result at a higher price.
+All other heads (a field that ends at this hop or is rewritten, repeated fields, odd spelling) are
+read again, line by line, with the same result at a higher price.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ RESPONSE_FIELDS: Final[dict[bytes, Field]] = {
     b"x-sidecar-model": Field.DROPPED,
     b"x-sidecar-error": Field.DROPPED,
 }
-# Lines of these travel on as they are; all other special ones are dropped, and written anew where due.
+# Lines of these travel on as they are; other special ones are dropped, and written anew where due.
 _IN_PLACE: Final = frozenset(
     (
         Field.ORDINARY,
@@ -154,7 +154,7 @@ class FieldReader:
         fields: dict[bytes, bytes] = {}
         collector = _Collector()
         collector.on_header = fields.setdefault
-        try:
+        try:  # noqa: SIM105  # `suppress` costs every head what this costs only upgrades
             self._parser(collector).feed_data(raw)
         except HttpParserUpgrade:
             pass  # a CONNECT or an upgrade: the head is complete all the same
@@ -173,10 +173,11 @@ class FieldReader:
 
 
 class Lines:
-    """A head line by line. A line is dropped by making it empty: joined, they are what travels on.
+    """A head line by line. A line is dropped by making it empty: the rest joined travels on.
 
-    llhttp has checked them: each ends in CRLF, none is folded, each has a name, a colon and a value.
-    Repeated fields are combined (RFC 9110 5.3); where repetition is an error it shows in the value.
+    llhttp has checked them: each ends in CRLF, none is folded, each has a name, a colon and a
+    value. Repeated fields are combined (RFC 9110 5.3); where repetition is an error it shows in the
+    value.
     """
 
     __slots__ = ("_kinds", "_lines", "special", "watched")
@@ -220,7 +221,7 @@ class Lines:
                 self._lines[at] = b""
 
     def drop_named(self, options: list[bytes]) -> None:
-        """Drop the fields that Connection names (RFC 9110 7.6.1), but none that frames or routes."""
+        """Drop the fields Connection names (RFC 9110 7.6.1), but none that frames or routes."""
         plain = (Field.ORDINARY, Field.WATCHED)
         named = {one for one in options if self._kinds.get(one, Field.ORDINARY) in plain}
         for at in range(1, len(self._lines)):

@@ -1,9 +1,10 @@
 """The heads this proxy writes: requests to models, answers to clients, copies to shadows.
 
-What is added, and why: `Via` (RFC 9110 7.6.3), `X-Forwarded-For/-Proto/-Host` (the client's address is
-appended, the others are set when absent), `X-Request-Id` (kept when it is 1 to 128 visible ASCII bytes, else
-a UUIDv7), W3C `traceparent` (a new parent id per hop; restarted when invalid). A request without trace
-context starts a *sampled* trace: with flags 00 a model whose sampler follows its parent would fall silent.
+What is added, and why: `Via` (RFC 9110 7.6.3), `X-Forwarded-For/-Proto/-Host` (the client's address
+is appended, the others are set when absent), `X-Request-Id` (kept when it is 1 to 128 visible ASCII
+bytes, else a UUIDv7), W3C `traceparent` (a new parent id per hop; restarted when invalid). A
+request without trace context starts a *sampled* trace: with flags 00 a model whose sampler follows
+its parent would fall silent.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from typing import Final
 from sidecar.proxy.fields import Field
 from sidecar.proxy.head import RequestHead, ResponseHead
 
-# https://www.w3.org/TR/trace-context/#versioning-of-traceparent: a later version is read as far as known.
+# A later version is read as far as known:
+# https://www.w3.org/TR/trace-context/#versioning-of-traceparent.
 LATER_TRACEPARENT: Final = re.compile(
     rb"(?!00|ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})(?:-.*)?"
 )
@@ -60,10 +62,9 @@ def _digits(random_bits: RandomBits) -> Iterator[bytes]:
 def request_id(head: RequestHead, ids: Ids) -> bytes:
     """The client's request id when it is fit to be repeated, else a new one."""
     given = head.special.get(9)
-    if given:
-        # llhttp let no control pass but HTAB, so this leaves visible ASCII.
-        if len(given) <= 128 and given.isascii() and b" " not in given and b"\t" not in given:
-            return given
+    # llhttp let no control pass but HTAB, so this leaves visible ASCII.
+    if given and len(given) <= 128 and given.isascii() and b" " not in given and b"\t" not in given:
+        return given
     return ids.uuid7()
 
 
@@ -114,10 +115,7 @@ def upstream_head(
         head.drop(b"x-request-id")
     kept = head.kept
     at = head.trace_at
-    if at >= 0:
-        pieces = [kept[:at], trace, kept[at + len(special[10]) :]]
-    else:
-        pieces = [kept]
+    pieces = [kept[:at], trace, kept[at + len(special[10]) :]] if at >= 0 else [kept]
     host = head.host
     if host is None:  # RFC 9112 3.2: HTTP/1.0 may leave it out, 1.1 may not
         host = default_host
@@ -157,8 +155,8 @@ def client_head(
 ) -> bytes:
     """The head of an answer as the client gets it.
 
-    `model_line` is the field line that names the model, `connection` a Connection field line or empty;
-    `chunked` says whether *we* frame the body in chunks.
+    `model_line` is the field line that names the model, `connection` a Connection field line or
+    empty; `chunked` says whether *we* frame the body in chunks.
     """
     pieces = [head.kept]
     if chunked:

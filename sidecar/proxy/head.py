@@ -1,16 +1,17 @@
 """Message heads: from raw bytes to what the proxy must know, with llhttp's strictness and our own.
 
-A head arrives here whole, from the first byte of its start line to its empty line, and each head gets a
-fresh llhttp parser: bodies are framed by `chunked` and by counting, so that the end of a message is
-always known to the byte and nothing a parser remembers outlives a message.
+A head arrives here whole, from the first byte of its start line to its empty line, and each head
+gets a fresh llhttp parser: bodies are framed by `chunked` and by counting, so that the end of a
+message is always known to the byte and nothing a parser remembers outlives a message.
 
-What llhttp refuses: bare CR and LF, NUL and other controls in fields, obs-fold, white space before the
-colon, Content-Length with Transfer-Encoding, repeated or malformed Content-Length, unknown methods.
-What it lets pass and is refused here: protocols other than HTTP/1.0 and 1.1, more than one space in the
-request line, target forms that do not fit the method, bytes outside ASCII in the target, missing, repeated
-or malformed Host, codings other than `chunked`, Transfer-Encoding in HTTP/1.0.
+What llhttp refuses: bare CR and LF, NUL and other controls in fields, obs-fold, white space before
+the colon, Content-Length with Transfer-Encoding, repeated or malformed Content-Length, unknown
+methods. What it lets pass and is refused here: protocols other than HTTP/1.0 and 1.1, more than one
+space in the request line, target forms that do not fit the method, bytes outside ASCII in the
+target, missing, repeated or malformed Host, codings other than `chunked`, Transfer-Encoding in
+HTTP/1.0.
 
-What is forwarded (`kept`) is the head as it came, less the fields that end at this hop; see `fields`.
+What is forwarded (`kept`) is the head as it came, less what ends at this hop; see `fields`.
 """
 
 from __future__ import annotations
@@ -62,9 +63,10 @@ class _Head:
 
 
 class RequestHead(_Head):
-    """A request's head. `path` is the target in origin form, with its query; `host` the authority meant.
+    """A request's head.
 
-    `trace_at` is where the value of traceparent stands in `kept`, -1 when it is not there.
+    `path` is the target in origin form, with its query; `host` the authority meant; `trace_at` is
+    where the value of traceparent stands in `kept`, -1 when it is not there.
     """
 
     method = b""
@@ -222,7 +224,7 @@ def _read_plain(head: RequestHead, shape: Shape, fields: dict[bytes, bytes], raw
 
 
 def _other_target_form(head: RequestHead, lines: Lines) -> None:
-    """RFC 9112 3.2.2 to 3.2.4: absolute-form, authority-form for CONNECT, asterisk-form for OPTIONS."""
+    """RFC 9112 3.2.2 to 3.2.4: absolute form, authority form (CONNECT), asterisk form (OPTIONS)."""
     target = head.path
     if head.method == b"CONNECT":
         if AUTHORITY.fullmatch(target) is None or b":" not in target:
@@ -236,7 +238,7 @@ def _other_target_form(head: RequestHead, lines: Lines) -> None:
         raise ClientError("the request target has a form that its method does not allow")
     if head.minor and Field.HOST not in head.special:
         raise ClientError("an HTTP/1.1 request needs a Host field")
-    # RFC 9112 3.2.2: the authority of an absolute target replaces Host; userinfo is never passed on.
+    # RFC 9112 3.2.2: the authority of an absolute target replaces Host; its userinfo is dropped.
     head.host = absolute[1].rpartition(b"@")[2]
     head.path = b"/" + absolute[3]
     if head.method == b"OPTIONS" and not (absolute[2] or absolute[3]):
@@ -349,6 +351,6 @@ def _keep_alive_timeout(value: bytes) -> float | None:
 
 
 def _reason(error: HttpParserError) -> str:
-    # llhttp's reasons are its own words ("Invalid header value char"): they quote nothing of the message.
+    # llhttp's reasons are its own words ("Invalid header value char") and quote nothing of it.
     text = str(error)
     return text[:1].lower() + text[1:] if text else "not HTTP"

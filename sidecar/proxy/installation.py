@@ -1,7 +1,8 @@
 """From a routing update to what connections work with, keeping what an update leaves as it was.
 
-A model or shadow whose settings did not change keeps its pool, and so its warm connections, its breaker
-and what was learned about it. Everything that can fail (names, TLS files) fails before anything is changed.
+A model or shadow whose settings did not change keeps its pool, and so its warm connections, its
+breaker and what was learned about it. Everything that can fail (names, TLS files) fails before
+anything is changed.
 """
 
 from __future__ import annotations

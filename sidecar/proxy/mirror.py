@@ -1,9 +1,10 @@
 """Copies of requests to a shadow model, which answers nobody.
 
-A copy is made once the client's request is complete. It has its own pool, deadline, concurrency cap and
-breaker, so that whatever the shadow does, a client can neither wait for it nor fail by it. Every copy that
-is skipped or fails is counted by reason. The answer is read (so that the connection can be reused), timed
-and dropped; not faster than `READ_BYTES_PER_TICK`, since reading a flood would take the time of clients.
+A copy is made once the client's request is complete. It has its own pool, deadline, concurrency cap
+and breaker, so that whatever the shadow does, a client can neither wait for it nor fail by it.
+Every copy that is skipped or fails is counted by reason. The answer is read (so that the connection
+can be reused), timed and dropped; not faster than `READ_BYTES_PER_TICK`, since reading a flood
+would take the time of clients.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ class Mirror:
         )
 
     def offer(self, wire: bytes | None, head_bytes: int, head: RequestHead) -> None:
-        """Copy a complete request. `wire` is what the primary gets, None when it was too large to keep."""
+        """Copy a complete request; `wire` is what the primary gets, None when too large to keep."""
         if self.draining:
             self._skip(ShadowOutcome.SKIPPED_DRAINING)
         elif wire is None or len(wire) - head_bytes > self.max_body:

@@ -1,7 +1,7 @@
 """What all connections of a worker share: the installed routing, the clock, the counts.
 
-`current` is replaced whole when a routing update is installed; an exchange keeps the one it began with.
-Single-threaded: everything here belongs to the worker's event loop.
+`current` is replaced whole when a routing update is installed; an exchange keeps the one it began
+with. Single-threaded: everything here belongs to the worker's event loop.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """All connections of one worker to one model: who gets one, who waits, who is told no.
 
-A call takes an idle connection of the least loaded endpoint, or waits while one is made; whichever is
-ready first, a released or a new connection, serves the call that has waited longest. Connections
-and waiters are bounded; a full pool and an open breaker say no at once. Every refusal here is `unsent`.
+A call takes an idle connection of the least loaded endpoint, or waits while one is made; whichever
+is ready first, a released or a new connection, serves the call that has waited longest. Connections
+and waiters are bounded; a full pool and an open breaker say no at once. Every refusal here is
+`unsent`.
 """
 
 from __future__ import annotations
@@ -115,7 +116,7 @@ class Pool:
         return sum(one.connecting for one in self.endpoints)
 
     def _grow(self, endpoint: Endpoint) -> None:
-        # Counted here, not when the task first runs: the limit holds for calls of one iteration too.
+        # Counted here, not when the task first runs: the limit holds within one iteration too.
         endpoint.connecting += 1
         self.spawn(self._connect(endpoint), f"connect {self.name}")
 
@@ -147,7 +148,8 @@ class Pool:
     def _serve(self, endpoint: Endpoint, connection: UpstreamConnection) -> None:
         """Give a connection to the first waiting call that may have it."""
         if connection.used and not endpoint.trusts_idle:
-            connection.abort()  # the model is likely to be closing it; a new one is made for the call
+            # The model is likely to be closing it; a new one is made for the call.
+            connection.abort()
             return
         for at, (call, _, fresh) in enumerate(self._waiting):
             if not (fresh and connection.used):

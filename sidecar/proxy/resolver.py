@@ -1,8 +1,9 @@
 """Name resolution that follows changes and never blocks the loop.
 
-getaddrinfo runs on libuv's thread pool and tells no time to live, so an answer is used for `FRESH_S`
-and then asked again; while the resolver is slow or out of order the last good answer stands. A lookup
-cannot be cancelled and holds a thread of that pool, so there is never more than one per name.
+getaddrinfo runs on libuv's thread pool and tells no time to live, so an answer is used for
+`FRESH_S` and then asked again; while the resolver is slow or out of order the last good answer
+stands. A lookup cannot be cancelled and holds a thread of that pool, so there is never more than
+one per name.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ class Resolver:
         return self._known
 
     async def addresses(self, now: float) -> tuple[Address, ...]:
-        """All addresses, beginning with another one each time. Raises OSError when none is known."""
+        """All addresses, each time beginning with another one; OSError when none is known."""
         if not self._known or self.stale(now):
             lookup = self.refresh(now)
             await asyncio.wait((lookup,), timeout=PATIENCE_S if self._known else None)

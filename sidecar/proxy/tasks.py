@@ -1,4 +1,4 @@
-"""Owner of the data plane's background tasks: each has a name, a failure is logged, all end with it."""
+"""Owner of the data plane's background tasks: each has a name, a failure is logged, all can end."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ log = logging.getLogger(__name__)
 
 
 class Tasks:
-    """A set of short tasks (connecting, resolving, handshakes) that outlive the call that needs them.
+    """A set of short tasks (connecting, resolving, handshakes) that outlive the calls needing them.
 
     A TaskGroup would take the worker down with the first unexpected error; here it costs one task.
     """

@@ -1,7 +1,7 @@
 """A connection that changed protocols (RFC 9110 7.8): bytes pass both ways, uninterpreted.
 
-Both transports get a new protocol, so that nothing on the request path asks whether it is a tunnel. Either
-side's end ends the other's: a half-closed WebSocket has nothing more to say.
+Both transports get a new protocol, so that nothing on the request path asks whether it is a tunnel.
+Either side's end ends the other's: a half-closed WebSocket has nothing more to say.
 """
 
 from __future__ import annotations

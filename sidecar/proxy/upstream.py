@@ -1,10 +1,10 @@
-"""One connection to a model: sends one request at a time, reads its answer, and knows when it may be reused.
+"""One connection to a model: sends a request, reads its answer, knows whether it may be reused.
 
-What is served is a `Call` (an exchange with a client, or a copy to a shadow). An answer that arrives in one
-read, as small predictions do, is handed over by one call to `answered`; anything else comes as `begin`,
-`piece`s and `end`. A connection is reused only when both messages ended exactly where they should; every
-doubt closes it. Deadlines are attributes that the worker's tick compares with the clock: arming a timer
-per request would cost more than parsing it.
+What is served is a `Call` (an exchange with a client, or a copy to a shadow). An answer that
+arrives in one read, as small predictions do, is handed over by one call to `answered`; anything
+else comes as `begin`, `piece`s and `end`. A connection is reused only when both messages ended
+exactly where they should; every doubt closes it. Deadlines are attributes that the worker's tick
+compares with the clock: arming a timer per request would cost more than parsing it.
 """
 
 from __future__ import annotations

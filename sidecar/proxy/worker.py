@@ -1,8 +1,8 @@
 """One worker of the data plane: listens, installs routing, keeps time, drains.
 
-Life: constructed with listening sockets that others keep open too; `install` (again whenever routing
-changes); `start`; `drain`. Its loop waits for the network only: never for disk, the controller or
-another worker.
+Life: constructed with listening sockets that others keep open too; `install` (again whenever
+routing changes); `start`; `drain`. Its loop waits for the network only: never for disk, the
+controller or another worker.
 """
 
 from __future__ import annotations
@@ -23,15 +23,13 @@ from sidecar.proxy.tasks import Tasks
 
 log = logging.getLogger(__name__)
 
-TICK_S: Final = (
-    0.05  # how late a deadline may be noticed; a tick over 10,000 idle clients costs 0.3 ms
-)
+# How late a deadline may be noticed; a tick over 10,000 idle clients costs 0.3 ms.
+TICK_S: Final = 0.05
 # A process that was stopped (a frozen container, a suspended machine) wakes up with every deadline
 # passed and the answers still unread: it reads before it judges.
 LATE_S: Final = 0.5
-DRAIN_IDLE_S: Final = (
-    1.0  # an idle client may still send one request, answered with `Connection: close`
-)
+# An idle client may still send one request, answered with `Connection: close`.
+DRAIN_IDLE_S: Final = 1.0
 DEFAULT_CONNECTIONS: Final = 16_384
 
 
@@ -99,8 +97,8 @@ class Worker:
     async def drain(self, timeout_s: float) -> int:
         """Stop: accept what is queued, finish what runs, close what is idle.
 
-        Answers carry `Connection: close` from now on; copies to shadows get a moment. Returns how many clients had to be cut off at
-        the deadline.
+        Answers carry `Connection: close` from now on; copies to shadows get a moment. Returns how
+        many clients had to be cut off at the deadline.
         """
         plane = self._plane
         plane.draining = True
