@@ -1,4 +1,4 @@
-"""One tree of errors: each says whose fault it was, which HTTP status it deserves, and a stable code.
+"""One tree of errors: each says whose fault it was, its HTTP status, and a stable code.
 
 Library errors are translated into these at one edge each; one renderer (`sidecar.proxy.answers`)
 turns them into responses. A message never quotes a payload, a header value or a secret.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 
 class SidecarError(Exception):
-    """Whatever the sidecar itself reports: `status` for HTTP, `code` for machines, text for people."""
+    """What the sidecar itself reports: `status` for HTTP, `code` for machines, text for people."""
 
     status: int = 500
     code: str = "internal"
@@ -44,8 +44,8 @@ class ClientError(SidecarError):
 class UpstreamError(SidecarError):
     """The model could not be reached, broke HTTP, or took too long (RFC 9110 15.6.3, 15.6.5).
 
-    `unsent` is True only when it is proven that no byte of the request reached the model; `unanswered`
-    when the connection ended before any byte of an answer came.
+    `unsent` is True only when it is proven that no byte of the request reached the model;
+    `unanswered` when the connection ended before any byte of an answer came.
     """
 
     status = 502

@@ -1,4 +1,4 @@
-"""Closed sets that appear in metrics, records and the API. Their values are stable once released."""
+"""Closed sets that appear in metrics, records and the API; their values stay once released."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ class Role(StrEnum):
 class StatusClass(StrEnum):
     """How an exchange with a model ended: the class of its status, or why there was none.
 
-    `ERROR` is a failure of the model (no usable answer); `FALLBACK` marks a request that was assigned
-    to a canary which could not be reached and was answered by the primary, so that a verdict on the
-    canary is not flattered; `ABORTED` is a client that left before the answer was complete.
+    `ERROR` is a failure of the model (no usable answer); `FALLBACK` marks a request that was
+    assigned to a canary which could not be reached and was answered by the primary, so that a
+    verdict on the canary is not flattered; `ABORTED` is a client that left before the answer was
+    complete.
     """
 
     INFORMATIONAL = "1xx"
