@@ -1,6 +1,15 @@
 """The shared vocabulary: closed sets and frozen values that every part speaks."""
 
 from sidecar.model.cells import CellKey
+from sidecar.model.latencies import LATENCY_DECADES, LONGEST_LATENCY_NS, SHORTEST_LATENCY_NS
 from sidecar.model.names import Role, ShadowOutcome, StatusClass
 
-__all__ = ["CellKey", "Role", "ShadowOutcome", "StatusClass"]
+__all__ = [
+    "LATENCY_DECADES",
+    "LONGEST_LATENCY_NS",
+    "SHORTEST_LATENCY_NS",
+    "CellKey",
+    "Role",
+    "ShadowOutcome",
+    "StatusClass",
+]

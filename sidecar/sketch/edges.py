@@ -17,11 +17,12 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
+from sidecar.model import LATENCY_DECADES, LONGEST_LATENCY_NS, SHORTEST_LATENCY_NS
+
 # Where people put the bounds of latency buckets, in every decade. Each of them is an edge, so that
 # a Prometheus bucket with such a bound counts exactly and not merely to within one cell.
 _ROUND_NUMBERS = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.5, 8.0, 10.0)
 _RELATIVE_WIDTH = 0.01
-_FIRST_LATENCY_NS, _LATENCY_DECADES = 10_000, 8
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,6 +88,6 @@ def latency_edges() -> Edges:
         cells = int(np.ceil(np.log(high / low) / np.log1p(_RELATIVE_WIDTH)))
         # Rounded: math libraries differ in the last bit of a power, and the hash would show it.
         ratios += [round(low * (high / low) ** (cell / cells), 9) for cell in range(cells)]
-    decades = [_FIRST_LATENCY_NS * 10**power for power in range(_LATENCY_DECADES)]
-    last = _FIRST_LATENCY_NS * 10**_LATENCY_DECADES
-    return Edges.of([decade * ratio for decade in decades for ratio in ratios] + [last])
+    decades = [SHORTEST_LATENCY_NS * 10**power for power in range(LATENCY_DECADES)]
+    inner = [decade * ratio for decade in decades for ratio in ratios]
+    return Edges.of([*inner, LONGEST_LATENCY_NS])

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from itertools import pairwise
+from typing import Final
 
 from sidecar.config.keys import keys
 from sidecar.config.problems import Finding, Problem
 from sidecar.config.rules.durations import must_last
 from sidecar.config.settings import Settings
 from sidecar.config.units import Size, format_size
+from sidecar.model import LONGEST_LATENCY_NS, SHORTEST_LATENCY_NS
+
+_SHORTEST_S: Final = SHORTEST_LATENCY_NS / 1_000_000_000
+_LONGEST_S: Final = LONGEST_LATENCY_NS / 1_000_000_000
 
 
 def examine_limits(settings: Settings) -> Iterator[Finding]:
@@ -36,8 +40,12 @@ def _buckets(buckets: tuple[float, ...]) -> Iterator[Finding]:
     if not buckets:
         yield Problem(path=path, expected="at least one bound", found="an empty list")
     for index, bound in enumerate(buckets):
-        if not (bound > 0 and math.isfinite(bound)):
-            yield Problem(path=f"{path}[{index}]", expected="seconds above 0", found=f"{bound:g}")
+        if not _SHORTEST_S <= bound <= _LONGEST_S:
+            yield Problem(
+                path=f"{path}[{index}]",
+                expected=f"{_SHORTEST_S:f} to {_LONGEST_S:g} seconds",
+                found=f"{bound:g}",
+            )
     for index, (lower, upper) in enumerate(pairwise(buckets), start=1):
         if not lower < upper:
             yield Problem(

@@ -207,12 +207,22 @@ def test_a_valid_configuration_has_nothing_to_remark(load_text):
         (
             VALID + "metrics: {buckets: [0, 1]}",
             "$.metrics.buckets[0]",
-            "expected seconds above 0, found 0",
+            "expected 0.000010 to 1000 seconds, found 0",
         ),
         (
             VALID + "metrics: {buckets: [1, .inf]}",
             "$.metrics.buckets[1]",
-            "expected seconds above 0, found inf",
+            "expected 0.000010 to 1000 seconds, found inf",
+        ),
+        (
+            VALID + "metrics: {buckets: [0.000009, 1]}",
+            "$.metrics.buckets[0]",
+            "expected 0.000010 to 1000 seconds, found 9e-06",
+        ),
+        (
+            VALID + "metrics: {buckets: [1, 1001]}",
+            "$.metrics.buckets[1]",
+            "expected 0.000010 to 1000 seconds, found 1001",
         ),
         (
             VALID + "metrics: {buckets: [1, 1]}",
