@@ -32,7 +32,7 @@ class WorkerView(Struct, frozen=True, kw_only=True):
     error: str | None
     in_flight: int
     connections: int
-    requests: int
+    accepted: int
 
 
 class ModelView(Struct, frozen=True, kw_only=True):
@@ -216,7 +216,7 @@ def _worker(worker: WorkerStatus, snapshot: Snapshot) -> WorkerView:
         error=worker.error,
         in_flight=int(gauges[WorkerGauge.IN_FLIGHT]),
         connections=int(gauges[WorkerGauge.CONNECTIONS]),
-        requests=int(gauges[WorkerGauge.REQUESTS]),
+        accepted=int(gauges[WorkerGauge.ACCEPTED]),
     )
 
 

@@ -55,9 +55,9 @@ def _show(now: dict[str, Any], routes: list[dict[str, Any]]) -> None:
             f"{override['percent']:g} % (in the file: {file})"
         )
     output.table(
-        ["worker", "pid", "routing", "in flight", "connections", "requests"],
+        ["worker", "pid", "routing", "in flight", "connections", "accepted"],
         [
-            [w["worker"], w["pid"], w["version"], w["in_flight"], w["connections"], w["requests"]]
+            [w["worker"], w["pid"], w["version"], w["in_flight"], w["connections"], w["accepted"]]
             for w in now["workers"]
         ],
     )
