@@ -77,8 +77,7 @@ def main() -> None:
     try:
         build(sys.argv[1:])()
     except SidecarError as error:
-        # A refused configuration (`InvalidConfig`) lists its problems; not imported for its name
-        # only.
+        # An `InvalidConfig` lists its problems; it is not imported just to be recognised.
         problems = [str(problem) for problem in getattr(error, "problems", ())]
         output.say("\n  ".join(["sidecar:", *problems]) if problems else f"sidecar: {error}")
         sys.exit(exit_code(error))
