@@ -201,6 +201,13 @@ def test_a_control_anywhere_in_a_head_is_refused(
 
 
 @given(heads())
+@example(
+    (
+        b"GET / HTTP/1.1\r\nhost: a\r\nx-user: 1\r\nX-User: 2\r\n\r\n",
+        [(b"host", b"a"), (b"x-user", b"1"), (b"X-User", b"2")],
+        b"1",
+    )
+)
 def test_watched_fields_are_seen_as_one_value_each(
     case: tuple[bytes, list[Field], bytes],
 ) -> None:

@@ -111,11 +111,11 @@ def test_an_early_answer_of_the_model_reaches_a_client_that_is_still_sending(fra
         piece = b"8000\r\n" + b"x" * 0x8000 + b"\r\n"
         if framing.startswith("Content"):
             piece = b"x" * 0x8000
-        for _ in range(80):
-            client.send(piece)
         answer = client.read_response()
         assert (answer.status, answer.body) == (413, b"big")
         assert answer.field("connection") == b"close"
+        for _ in range(80):  # had the connection been closed, this would reset it
+            client.send(piece)
         assert client.read_to_end()[0] == b""
         # The model must not take the cut-off body for a whole one.
         model.wait_for(lambda one: one.connections[0].ended is not None)

@@ -61,6 +61,7 @@ REFUSED = [
     Refused("another scheme", request("GET ftp://a/ HTTP/1.1", "Host: a"), 400, "bad_request"),
     Refused("no Host", request("GET / HTTP/1.1"), 400, "bad_request"),
     Refused("two Hosts", request("GET / HTTP/1.1", "Host: a", "Host: a"), 400, "bad_request"),
+    Refused("two spellings of Host", request(*POST, "HOST: b"), 400, "bad_request"),
     Refused("a Host with a path", request("GET / HTTP/1.1", "Host: a/b"), 400, "bad_request"),
     Refused("a folded line", request(*POST, "X-A: 1", " 2"), 400, "bad_request"),
     Refused("a space before the colon", request(*POST, "X-A : 1"), 400, "bad_request"),
