@@ -50,7 +50,6 @@ def test_a_snapshot_does_not_change_afterwards_and_cannot_be_changed(board):
 
 WHILE_A_WORKER_WRITES = """
 import os, signal
-from itertools import pairwise
 from sidecar.board import Board, BoardLayout, CellCounter
 
 OK = CellCounter.STATUS_2XX
@@ -61,17 +60,18 @@ if not worker:
     while True:
         recorder.record(1, OK, 3_000_000, 2_000_000, 1_000_000, 500_000)
 try:
-    snapshots = [board.snapshot()]
-    while snapshots[-1].counter(1, OK) < 100_000:
-        snapshots.append(board.snapshot())
+    earlier = board.snapshot()
+    growths = 0
+    while growths < 50:
+        later = board.snapshot()
+        assert (later.counters >= earlier.counters).all()
+        later.histogram(1, "total").since(earlier.histogram(1, "total"))  # raises if a count fell
+        growths += later.counter(1, OK) > earlier.counter(1, OK)
+        earlier = later
 finally:
     os.kill(worker, signal.SIGKILL)
     os.waitpid(worker, 0)
-for earlier, later in pairwise(snapshots):
-    assert (later.counters >= earlier.counters).all()
-    later.histogram(1, "total").since(earlier.histogram(1, "total"))  # raises if a count fell
-distinct = len({snapshot.counter(1, OK) for snapshot in snapshots})
-print("seen growing" if distinct > 10 else f"only {distinct} states seen")
+print("seen growing")
 """
 
 
