@@ -39,6 +39,7 @@ class ShadowOutcome(StrEnum):
     SKIPPED_BUSY = "skipped_busy"  # the shadow's concurrency cap was reached
     SKIPPED_TOO_LARGE = "skipped_too_large"  # the body is over the shadow's size cap
     SKIPPED_INCOMPLETE = "skipped_incomplete"  # the client's body never became complete
+    SKIPPED_BREAKER = "skipped_breaker"  # the shadow fails again and again and is left alone
     SKIPPED_DRAINING = "skipped_draining"  # the worker is stopping
     CONNECT_FAILED = "connect_failed"
     RESET = "reset"  # the connection ended before the answer was complete

@@ -188,6 +188,8 @@ class _Copy:
 def _outcome(error: UpstreamError) -> ShadowOutcome:
     if error.code == "draining":
         return ShadowOutcome.SKIPPED_DRAINING
+    if error.code == "breaker_open":
+        return ShadowOutcome.SKIPPED_BREAKER
     if error.unsent:
         return ShadowOutcome.CONNECT_FAILED
     if error.status == 504:
