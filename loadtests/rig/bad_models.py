@@ -87,7 +87,8 @@ class _Flood(_Model):
 
     def resume_writing(self) -> None:
         if not self.transport.is_closing():
-            self.transport.write(BLOCK * 4)  # over the high-water mark: called again when it is gone
+            # Over the high-water mark: called again when it is gone.
+            self.transport.write(BLOCK * 4)
 
 
 KINDS: Final[dict[str, Callable[[], _Model]]] = {

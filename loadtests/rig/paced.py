@@ -90,7 +90,7 @@ class _Client(asyncio.Protocol):
         self.busy = False
         self._generator.answered(self, self._due, ok=ok)
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # the protocol's
         self.transport = None
         if self.busy:
             self._generator.failed += 1
@@ -136,7 +136,8 @@ class _Generator:
                 self._opening.add(task)
                 task.add_done_callback(self._opening.discard)
         end = time.perf_counter() + PATIENCE_S
-        while len(self.latencies) + self.failed < rate * seconds and time.perf_counter() < end:
+        # An event would be looked at with every answer, while they are timed.
+        while len(self.latencies) + self.failed < rate * seconds and time.perf_counter() < end:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         self.failed = rate * seconds - len(self.latencies)
 
