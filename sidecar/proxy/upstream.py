@@ -95,6 +95,11 @@ class UpstreamConnection(asyncio.Protocol):
         self._paused = False  # we do not read, at the wish of the call
         self._total_deadline = inf
 
+    @property
+    def busy(self) -> bool:
+        """A call waits for it."""
+        return self._call is not None
+
     # -- what a call does ------------------------------------------------------------------------
 
     def open(self, call: Call, data: bytes, *, method: bytes, complete: bool) -> None:
