@@ -1,12 +1,12 @@
-"""What one request costs in Python alone: a worker's connections driven in memory, without a socket.
+"""What a request costs in Python alone: a worker's connections driven in memory, without a socket.
 
     python -m loadtests.hotpath [--mode plain|full] [--requests N] [--instructions] [--json]
 
-The client's and the models' transports are stand-ins that swallow what is written, so the figure is all
-of parsing, routing, forwarding, mirroring and counting, and nothing of the kernel or the event loop.
-With `--instructions` the same is run twice under valgrind's callgrind, for N and 5 N requests, and the
-difference is divided: a count that no neighbour on the machine can disturb, made to compare two
-versions of the code (its noise is about 3 %).
+The client's and the models' transports are stand-ins that swallow what is written, so the figure is
+all of parsing, routing, forwarding, mirroring and counting, and nothing of the kernel or the event
+loop. With `--instructions` the same is run twice under valgrind's callgrind, for N and 5 N
+requests, and the difference is divided: a count that no neighbour on the machine can disturb, made
+to compare two versions of the code (its noise is about 3 %).
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ import shutil
 import subprocess
 import sys
 import time
-from typing import Any
 
 import uvloop
 
@@ -61,7 +60,7 @@ class Swallow(asyncio.Transport):
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         pass
 
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
+    def get_extra_info(self, name: str, default: object = None) -> object:
         return ("127.0.0.1", 40_000) if name == "peername" else default
 
     def abort(self) -> None:
