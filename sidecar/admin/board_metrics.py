@@ -73,8 +73,8 @@ _WORKER_SUMS = (
      "Client connections open now."),
     (CounterMetricFamily, "sidecar_accepted_connections", WorkerGauge.ACCEPTED,
      "Client connections accepted."),
-    (CounterMetricFamily, "sidecar_refused_connections", WorkerGauge.CONNECTIONS_REFUSED,
-     "Client connections closed at once because the limit was reached."),
+    (CounterMetricFamily, "sidecar_accept_pauses", WorkerGauge.ACCEPT_PAUSED,
+     "Times a worker stopped accepting at the connection limit; clients wait in the queue."),
     (GaugeMetricFamily, "sidecar_draining_workers", WorkerGauge.DRAINING,
      "Workers that finish what they have and take nothing new."),
 )  # fmt: skip

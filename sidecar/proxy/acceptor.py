@@ -71,7 +71,7 @@ class Acceptor:
     def _accept(self) -> bool:
         """Take one connection; False when there is none."""
         if self._full:
-            self._plane.recorder.add_worker(WorkerGauge.CONNECTIONS_REFUSED)
+            self._plane.recorder.add_worker(WorkerGauge.ACCEPT_PAUSED)
             self._pause()
             return False
         try:

@@ -155,10 +155,14 @@ class ClientConnection(asyncio.Protocol):
 
     def _read_head(self, data: bytes) -> None:
         started_ns = perf_counter_ns()
-        seen = len(self._buffer)
-        if seen:
+        seen = 0
+        if self._buffer:
+            if self._wait is _Wait.HEAD:  # else it holds requests that nobody has looked at
+                seen = len(self._buffer)
             data = self._buffer + data
             self._buffer = b""
+            if self._wait is not _Wait.HEAD:
+                seen = 0  # held back behind another request: nobody has looked at it
         if data[0] == 13:
             # RFC 9112 2.2: an empty line before a request line is ignored.
             data = data.removeprefix(b"\r\n")
@@ -317,6 +321,10 @@ class ClientConnection(asyncio.Protocol):
                 exchange.skip_mirrors()
             self._finish(lingering=not exchange.complete)
             return
+        self._await_next()
+
+    def _await_next(self) -> None:
+        """Ready for the next request, unless the client has yet to take its answer."""
         if self._full:
             # The next answer would come on top of what the client has not taken yet: it waits.
             self._expect_flush()
@@ -359,9 +367,7 @@ class ClientConnection(asyncio.Protocol):
         if close:
             self._finish(lingering=not complete)
         else:
-            self._expect(_Wait.REQUEST, self._limits.idle_timeout)
-            if self._buffer:
-                self.plane.soon(self._next)
+            self._await_next()
 
     def _refuse_head(self, error: SidecarError, data: bytes) -> None:
         """Answer what is not a request we understand; the connection ends here."""
@@ -447,14 +453,15 @@ class ClientConnection(asyncio.Protocol):
             self._refuse_head(timed_out("the request head"), self._buffer)
         elif wait is _Wait.BODY and self._exchange is not None:
             self._exchange.stalled(timed_out("the request body"))
+        elif wait not in (_Wait.WRITING, _Wait.LINGER):
+            self._expect_flush()  # it may have left some of its last answer unread
+            transport.close()
         elif transport.get_write_buffer_size() < self._unwritten:
             # It takes its answer, slowly: that is its right.
             self._unwritten = transport.get_write_buffer_size()
             self._expect(wait, self._limits.write_timeout)
-        elif wait in (_Wait.WRITING, _Wait.LINGER):
-            transport.abort()
         else:
-            transport.close()
+            transport.abort()
 
     @property
     def idle(self) -> bool:

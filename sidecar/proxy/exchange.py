@@ -305,6 +305,7 @@ class Exchange:
             self._attempts_left -= 1
             client = self._client
             client.plane.recorder.count(self._decision.target.cell, CellCounter.RETRIES)
+            client.hold(False)  # the connection that was full is gone
             self._pool.acquire(self, fresh=True)
         elif error.unsent and self._decision.fallback is not None and self._wire is not None:
             if self._target is self._decision.target:

@@ -18,7 +18,7 @@ from typing import Final
 
 from httptools import HttpParserUpgrade, HttpRequestParser, HttpResponseParser
 
-MAX_SHAPES: Final = 1024  # remembered per parser; beyond, heads are read at the higher price
+MAX_SHAPES: Final = 1024  # remembered per parser; then it begins anew
 
 
 class Field(IntEnum):
@@ -163,8 +163,9 @@ class FieldReader:
 
     def _learn(self, names: tuple[bytes, ...]) -> Shape:
         shape = Shape(names, self._kinds)
-        if len(self._shapes) < MAX_SHAPES:
-            self._shapes[names] = shape
+        if len(self._shapes) >= MAX_SHAPES:
+            self._shapes.clear()  # whoever invents shapes must not keep the usual ones out
+        self._shapes[names] = shape
         return shape
 
     def read_lines(self, raw: bytes) -> Lines:

@@ -41,7 +41,7 @@ ABSOLUTE_TARGET: Final = re.compile(rb"[Hh][Tt][Tt][Pp][Ss]?://([^/?]*)(/?)([^?]
 AUTHORITY: Final = re.compile(
     rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._~%!$&'()*+,;=]+)(?::[0-9]{0,5})?"
 )
-# Hosts whose syntax need not be checked again; beyond, each is checked each time.
+# Hosts whose syntax need not be checked again; then it begins anew.
 _NOT_TUNNELLED: Final = frozenset((b"h2c", b"h2", b""))
 MAX_KNOWN_HOSTS: Final = 1024
 _TRACE_LINE: Final = b"\r\ntraceparent: "
@@ -189,8 +189,9 @@ class RequestParser:
             return
         if AUTHORITY.fullmatch(host) is None:
             raise ClientError("Host is repeated or malformed")
-        if len(self._known_hosts) < MAX_KNOWN_HOSTS:
-            self._known_hosts.add(host)
+        if len(self._known_hosts) >= MAX_KNOWN_HOSTS:
+            self._known_hosts.clear()
+        self._known_hosts.add(host)
 
 
 def _read_plain(head: RequestHead, shape: Shape, fields: dict[bytes, bytes], raw: bytes) -> bool:
