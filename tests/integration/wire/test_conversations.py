@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
+from collections.abc import Callable
 
 import pytest
 from harness.stream import End
 from harness.transcript import Names, http
+from harness.transport import Sink
 from harness.upstream import OK, Connection, Script, Upstream, answering
 from harness.worker import RunningWorker
 from msgspec import structs
@@ -14,6 +17,7 @@ from msgspec import structs
 from sidecar.board import CellCounter, WorkerGauge
 from sidecar.config.settings import Limits, ModelSettings, RouteSettings, Shadow, Timeouts
 from sidecar.config.units import Duration, Size
+from sidecar.proxy.client import ClientConnection
 
 WEBSOCKET = """
     GET /chat HTTP/1.1
@@ -271,6 +275,34 @@ def test_reading_ahead_is_bounded_and_no_request_is_lost() -> None:
         for _ in range(50):
             assert client.read_response().body == b"ok"
         assert [one.target for one in model.requests] == [b"/%d" % n for n in range(50)]
+
+
+def test_what_arrives_while_held_back_requests_wait_for_their_turn_is_put_behind_them() -> None:
+    with Upstream() as model, RunningWorker(models={"stable": model.url}) as worker:
+        assert worker.worker is not None
+        plane = worker.worker._plane
+        client, wire = ClientConnection(plane, tls=False), Sink()
+        first, second, third = (b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n" % n for n in (1, 2, 3))
+        later: list[Callable[[], None]] = []
+
+        def begin() -> None:
+            plane.soon = later.append
+            client.connection_made(wire)
+            client.data_received(first)
+            client.data_received(second + third[:9])
+
+        def go_on() -> None:
+            client.data_received(third[9:])
+            plane.soon = asyncio.get_running_loop().call_soon
+            for turn in later:
+                turn()
+
+        worker.call(begin)
+        worker.wait_for(lambda one: one.call(lambda: len(later)) == 1)
+        worker.call(go_on)
+        worker.wait_for(lambda _: wire.written.count(b"\r\n\r\nok") == 3)
+        assert [one.target for one in model.requests] == [b"/1", b"/2", b"/3"]
+        worker.call(lambda: client.connection_lost(None))
 
 
 def test_what_follows_a_refused_request_is_not_answered() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import time
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 from harness.messages import get
 from harness.stream import Stream, StreamEnded
+from harness.transport import Sink
 from harness.upstream import Upstream
 from harness.worker import RunningWorker
 
@@ -51,28 +51,6 @@ def attack(client: Stream, *parts: bytes) -> int | None:
         return client.read_response().status
     except StreamEnded:
         return None
-
-
-class Sink(asyncio.Transport):
-    """A transport that takes everything and tells nothing."""
-
-    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        pass
-
-    def get_write_buffer_size(self) -> int:
-        return 0
-
-    def is_closing(self) -> bool:
-        return False
-
-    def can_write_eof(self) -> bool:
-        return False
-
-    def write(self, data: object) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
 
 
 CHUNKED = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
