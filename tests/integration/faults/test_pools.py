@@ -307,7 +307,7 @@ def test_clients_beyond_the_connection_limit_wait_in_the_queue_and_are_served_la
         assert first.read_response().status == 200
         assert second.read_response().status == 200
         waiting = ask(worker, 3)
-        worker.wait_for(lambda one: one.gauge(WorkerGauge.CONNECTIONS_REFUSED) > 0)
+        worker.wait_for(lambda one: one.gauge(WorkerGauge.ACCEPT_PAUSED) > 0)
         assert worker.gauge(WorkerGauge.ACCEPTED) == 2
         for leaving, served in zip((first, second, waiting[0]), waiting, strict=True):
             leaving.close()
@@ -327,7 +327,7 @@ def test_a_handshake_that_comes_to_nothing_gives_its_place_to_the_next_client(tm
         worker.wait_for(lambda one: one.gauge(WorkerGauge.ACCEPTED) == 1)
         with ThreadPoolExecutor(1) as other:
             waiting = other.submit(worker.connect, tls=authority.client_context())
-            worker.wait_for(lambda one: one.gauge(WorkerGauge.CONNECTIONS_REFUSED) > 0)
+            worker.wait_for(lambda one: one.gauge(WorkerGauge.ACCEPT_PAUSED) > 0)
             says_nothing.close()
             client = waiting.result(10)
         client.send(get())
