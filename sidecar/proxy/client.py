@@ -274,9 +274,8 @@ class ClientConnection(asyncio.Protocol):
             return
         if body.complete:
             self._body = None
-            self._expect(_Wait.NOTHING, inf)
-        else:
-            self._expect(_Wait.BODY, self._limits.body_timeout)
+        if not self._full:  # else what runs is the time to take the answer, however much comes
+            self._expect_more()
         if pieces or body.complete:
             exchange.body(pieces, complete=body.complete, trailers=body.trailers)
 
@@ -438,7 +437,7 @@ class ClientConnection(asyncio.Protocol):
         if self._exchange is None:
             self._expect(_Wait.REQUEST, self._limits.idle_timeout)
         elif self._body is not None:
-            self._expect(_Wait.BODY, self._limits.body_timeout)
+            self._expect(_Wait.BODY, inf if self._paused else self._limits.body_timeout)
         else:
             self._expect(_Wait.NOTHING, inf)
 

@@ -56,6 +56,7 @@ class Mirror:
     def __init__(self, shadow: Shadow, *, cell: int, pool: Pool, recorder: Recorder) -> None:
         self.max_body = int(shadow.max_body)
         self.pool = pool
+        pool.on_tick = self.tick
         self.in_flight = 0
         self.draining = False
         self._recorder = recorder

@@ -73,7 +73,7 @@ class Plane:
         self.in_flight = 0
         self.draining = False
         self.on_room: Callable[[], None] | None = None  # a client left: the acceptor may go on
-        self.retired: list[Pool] = []  # pools of replaced updates that still serve calls
+        self.retired: set[Pool] = set()  # pools of replaced updates that still serve calls
         self._hops = {tls: Hop(peer="unknown", tls=tls) for tls in (False, True)}
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
@@ -90,6 +90,11 @@ class Plane:
         if self.on_room is not None:
             self.on_room()
 
+    def retire(self, pool: Pool) -> None:
+        """A pool is no longer part of `current`: look after it while it serves calls."""
+        self.retired.add(pool)
+        pool.retire(self.retired.add)
+
     def originated(self, status: int) -> None:
         """Count an answer of the sidecar's own."""
         self.recorder.add_worker(WorkerGauge.rejected(status))
@@ -103,10 +108,7 @@ class Plane:
         show = self.recorder.set_worker
         show(WorkerGauge.IN_FLIGHT, self.in_flight)
         show(WorkerGauge.CONNECTIONS, len(self.clients) + len(self.tunnels))
-        for mirrors in self.current.mirrors.values():
-            for mirror in mirrors:
-                mirror.tick()
         show(WorkerGauge.SHADOWS_IN_FLIGHT, self.current.copies_in_flight)
         for pool in (*self.current.all_pools(), *self.retired):
             pool.tick(now)
-        self.retired = [pool for pool in self.retired if pool.in_use]
+        self.retired -= {pool for pool in self.retired if not pool.in_use}

@@ -53,6 +53,8 @@ class Pool:
         self._waiting: deque[tuple[Call, float, bool]] = deque()
         self._limit = settings.pool.connections
         self._closed = False
+        self._in_use_again: Callable[[Pool], None] | None = None
+        self.on_tick: Callable[[], None] | None = None
         responses = ResponseParser()
         self.endpoints = tuple(
             Endpoint(url, settings, pool=self, responses=responses, now=now, tls=tls)
@@ -118,6 +120,8 @@ class Pool:
     def _grow(self, endpoint: Endpoint) -> None:
         # Counted here, not when the task first runs: the limit holds within one iteration too.
         endpoint.connecting += 1
+        if self._in_use_again is not None:
+            self._in_use_again(self)
         self.spawn(self._connect(endpoint), f"connect {self.name}")
 
     async def _connect(self, endpoint: Endpoint) -> None:
@@ -196,7 +200,9 @@ class Pool:
             )
         for endpoint in self.endpoints:
             endpoint.tick(now)
-        if self.row >= 0:
+        if self.on_tick is not None:
+            self.on_tick()
+        if self.row >= 0 and not self._closed:  # the row is the successor's by then
             show = self._recorder.set_model
             idle = sum(len(one.idle) for one in self.endpoints)
             show(self.row, ModelGauge.BREAKER, int(self.breaker.state))
@@ -219,8 +225,17 @@ class Pool:
             for connection in list(endpoint.open):
                 connection.give_up(error)
 
+    def retire(self, in_use_again: Callable[[Pool], None]) -> None:
+        """The model left the configuration, or another pool serves it now.
+
+        An exchange that began before may come back to it much later, for a copy, retry or fallback:
+        `in_use_again` is then told, so that somebody looks after the deadlines.
+        """
+        self._in_use_again = in_use_again
+        self.close()
+
     def close(self) -> None:
-        """The model left the configuration: finish what runs, keep nothing."""
+        """Finish what runs, keep nothing."""
         self._closed = True
         for endpoint in self.endpoints:
             endpoint.close()

@@ -33,7 +33,7 @@ class _Side(asyncio.Protocol):
             peer.own.write(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._tunnel.close(broken=exc is not None)
+        self._tunnel.lost(self, broken=exc is not None)
 
     def pause_writing(self) -> None:
         if self.peer is not None and not self.peer.own.is_closing():
@@ -55,6 +55,7 @@ class Tunnel:
         self.deadline = plane.now() + idle_s
         self._client = _Side(client, self)
         self._upstream = _Side(upstream, self)
+        self._sides = {self._client, self._upstream}  # that have not ended
         self._client.peer = self._upstream
         self._upstream.peer = self._client
         client.set_protocol(self._client)
@@ -69,16 +70,21 @@ class Tunnel:
         """Pass on what the client had sent before the tunnel stood."""
         self._client.data_received(data)
 
+    def lost(self, side: _Side, *, broken: bool) -> None:
+        """A side has ended, and so does the other."""
+        self._sides.discard(side)
+        if not self._sides:
+            self._plane.tunnels.discard(self)
+        self.close(broken=broken)
+
     def close(self, *, broken: bool = False) -> None:
-        """End both sides: what is written is flushed, unless a side broke."""
-        self._plane.tunnels.discard(self)
-        for side in (self._client, self._upstream):
+        """End both sides: what is written is flushed until the deadline, unless a side broke."""
+        for side in self._sides:
             side.peer = None
-            if not side.own.is_closing():
-                if broken:
-                    side.own.abort()
-                else:
-                    side.own.close()
+            if broken:
+                side.own.abort()
+            elif not side.own.is_closing():
+                side.own.close()
 
     def expire(self) -> None:
         """Silent for too long."""

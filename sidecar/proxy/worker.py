@@ -66,8 +66,7 @@ class Worker:
             kept = set(installed.all_pools())
             for pool in before.all_pools():
                 if pool not in kept:
-                    pool.close()
-                    self._plane.retired.append(pool)
+                    self._plane.retire(pool)
         self._recorder.set_worker(WorkerGauge.ROUTING_VERSION, update.version)
 
     # -- life ------------------------------------------------------------------------------------
