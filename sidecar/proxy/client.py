@@ -218,6 +218,8 @@ class ClientConnection(asyncio.Protocol):
             body = b""
             complete = True
             self._buffer = data[end:]
+        if self._paused and not (complete and self._holds_enough(self._buffer)):
+            self.hold(False)
         plane = self.plane
         installed = plane.current
         identity = request_id(head, plane.ids)
@@ -257,6 +259,7 @@ class ClientConnection(asyncio.Protocol):
             self._refuse_head(bare_line_end(), data)
         else:
             self._buffer = data
+            self.hold(False)
 
     # -- bodies ----------------------------------------------------------------------------------
 
@@ -280,13 +283,16 @@ class ClientConnection(asyncio.Protocol):
             exchange.body(pieces, complete=body.complete, trailers=body.trailers)
 
     def _hold_back(self, data: bytes) -> None:
-        """Later requests wait unparsed; past the bounds reading stops until the exchange ends."""
+        """Later requests wait unparsed; past the bounds reading stops until they are taken up."""
         self._buffer = held = self._buffer + data if self._buffer else data
-        if (
+        if self._holds_enough(held):
+            self.hold(True)
+
+    def _holds_enough(self, held: bytes) -> bool:
+        return (
             len(held) > self.buffer_bytes
             or held.count(b"\r\n\r\n") >= self._limits.pipelined_requests
-        ):
-            self.hold(True)
+        )
 
     def hold(self, held: bool) -> None:
         """Stop or resume reading from the client."""
@@ -333,11 +339,11 @@ class ClientConnection(asyncio.Protocol):
             self._go_on()
 
     def _go_on(self) -> None:
-        """Read the next request, if it was held back."""
-        if self._paused:
-            self.hold(False)
+        """Read the next request: what was held back first, and only then more from the client."""
         if self._buffer:
             self.plane.soon(self._next)
+        elif self._paused:
+            self.hold(False)
 
     def _next(self) -> None:
         """Go on with what was held back."""
