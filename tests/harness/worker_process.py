@@ -3,7 +3,7 @@
     with Upstream() as model, WorkerProcess(models={"m": model.url}) as worker:
         client = worker.connect()
         ...
-        assert worker.rss_bytes() < before + 20_000_000
+        assert worker.memory_bytes() < before + 20_000_000
 
 What is asked of it (`counted`, `gauge`, ...) is asked of the worker over there.
 """
@@ -85,10 +85,10 @@ class WorkerProcess:
         assert self._process.pid is not None
         return self._process.pid
 
-    def rss_bytes(self) -> int:
-        """Its resident memory now."""
-        pages = int(Path(f"/proc/{self.pid}/statm").read_text(encoding="ascii").split()[1])
-        return pages * resource.getpagesize()
+    def memory_bytes(self) -> int:
+        """Its resident memory now, without files: a library's page is resident once it is used."""
+        status = Path(f"/proc/{self.pid}/status").read_text(encoding="utf-8")
+        return int(status.partition("RssAnon:")[2].split()[0]) * 1024
 
     def descriptors(self) -> int:
         """How many files it has open now."""
