@@ -10,7 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from loadtests import compare, cost, growth, rollback, startup
+from loadtests import compare, cost, growth, rollback, shadow_faults, startup
 from loadtests.rig.progress import say
 
 MEASUREMENTS = {
@@ -18,6 +18,7 @@ MEASUREMENTS = {
     "growth": (growth.main, ["--rounds", "1", "--seconds", "1"]),
     "cost": (cost.main, ["--rounds", "1", "--seconds", "1", "--sample", "3"]),
     "rollback": (rollback.main, ["--rounds", "20"]),
+    "shadow-faults": (shadow_faults.main, ["--rounds", "1", "--seconds", "1"]),
     "startup": (startup.main, ["--rounds", "1"]),
 }
 
