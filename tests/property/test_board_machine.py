@@ -91,5 +91,5 @@ class BoardMachine(RuleBasedStateMachine):
         self.pending[worker].clear()
 
 
-BoardMachine.TestCase.settings = settings(max_examples=30, stateful_step_count=25, deadline=None)
+BoardMachine.TestCase.settings = settings(max_examples=30, stateful_step_count=25)
 TestBoard = BoardMachine.TestCase

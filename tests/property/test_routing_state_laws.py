@@ -146,4 +146,4 @@ class Lives(RuleBasedStateMachine):
 
 
 TestLives = Lives.TestCase
-TestLives.settings = hypothesis_settings(max_examples=40, stateful_step_count=20, deadline=None)
+TestLives.settings = hypothesis_settings(max_examples=40, stateful_step_count=20)

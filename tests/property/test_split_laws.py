@@ -136,12 +136,12 @@ class Rollouts(RuleBasedStateMachine):
         assert msgspec.msgpack.decode(wire, type=Split) == self.split
 
 
-Rollouts.TestCase.settings = settings(max_examples=25, stateful_step_count=8, deadline=None)
+Rollouts.TestCase.settings = settings(max_examples=25, stateful_step_count=8)
 test_rollouts = Rollouts.TestCase
 
 
 @given(percents=any_percents)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_percentages_over_100_are_refused_and_all_others_are_met(percents):
     idle = Split.fresh("stable", {}, "salt")
     if sum(percents.values()) > 100 + 1e-6:
