@@ -155,10 +155,8 @@ class ClientConnection(asyncio.Protocol):
 
     def _read_head(self, data: bytes) -> None:
         started_ns = perf_counter_ns()
-        seen = 0
-        if self._buffer:
-            if self._wait is _Wait.HEAD:  # else it holds requests that nobody has looked at
-                seen = len(self._buffer)
+        seen = len(self._buffer)
+        if seen:
             data = self._buffer + data
             self._buffer = b""
             if self._wait is not _Wait.HEAD:
@@ -181,10 +179,12 @@ class ClientConnection(asyncio.Protocol):
             return
         try:
             head = installed.requests.parse(data[:end])
-            if head.content_length > limits.body_bytes:
-                raise body_too_large(limits.body_bytes)
         except ClientError as error:
             self._refuse_head(error, data)
+            return
+        if head.content_length > limits.body_bytes:
+            refusal = body_too_large(limits.body_bytes)
+            self._refuse_begun(refusal, head, request_id(head, plane.ids), complete=False)
             return
         head.client_address = self.hop.peer
         self._begin(head, data, end, started_ns)

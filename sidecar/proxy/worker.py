@@ -30,6 +30,7 @@ TICK_S: Final = 0.05
 LATE_S: Final = 0.5
 # An idle client may still send one request, answered with `Connection: close`.
 DRAIN_IDLE_S: Final = 1.0
+ITERATIONS_TO_ACCEPT: Final = 3  # of the loop, until an accepted socket is a client to be cut off
 DEFAULT_CONNECTIONS: Final = 16_384
 
 
@@ -131,6 +132,8 @@ class Worker:
 
     async def _stop(self) -> int:
         plane = self._plane
+        for _ in range(ITERATIONS_TO_ACCEPT):
+            await asyncio.sleep(0)
         cut_off = list(plane.clients)
         for client in cut_off:
             if client.transport is not None:
