@@ -4,7 +4,8 @@ One sidecar, one route per kind of shadow, all with the same good primary; `off`
 Requests come at a fixed rate, far below what the sidecar can take: at saturation every microsecond
 that a copy costs would show as latency, whatever the shadow does with it. The kinds take turns,
 round by round and in alternating order, and a kind's p99 is divided by that of `off` in the same
-round; the medians of these ratios are what counts.
+round; the medians of these ratios are what counts. After ten failures the breaker leaves a shadow
+alone and spares the primary the rest; `--no-breaker` shows what it spares.
 
 Beside it stands what the sidecar's own books say of each shadow: every copy has an outcome.
 """
@@ -44,7 +45,8 @@ Runs = dict[str, list[Paced]]
 def measure(chosen: argparse.Namespace) -> Report:
     surroundings = Surroundings()
     with stage() as fleet:
-        running = sidecar.start(fleet, "sidecar", routing(start_models(fleet)))
+        routes = routing(start_models(fleet), breaker=chosen.breaker)
+        running = sidecar.start(fleet, "sidecar", routes)
         for kind in ORDER:
             run_paced(fleet, running.port, path(kind), rate=chosen.rate, seconds=WARM_UP_S)
         runs: Runs = {kind: [] for kind in ORDER}
@@ -130,9 +132,12 @@ def start_models(fleet: Fleet) -> dict[str, int]:
     return ports
 
 
-def routing(ports: Mapping[str, int]) -> dict[str, Any]:
+def routing(ports: Mapping[str, int], *, breaker: bool) -> dict[str, Any]:
     """A route per kind: the same primary, a shadow of that kind."""
-    models = {kind: {"url": f"http://{HOST}:{port}"} for kind, port in ports.items()}
+    models = {
+        kind: {"url": f"http://{HOST}:{port}", "breaker": {"failures": 10 if breaker else 0}}
+        for kind, port in ports.items()
+    }
     routes = []
     for kind in ORDER:
         shadows = [] if kind == OFF else [{"model": kind, "deadline": DEADLINE}]
@@ -182,6 +187,7 @@ def outcomes(running: sidecar.Sidecar) -> dict[str, dict[str, int]]:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = options("loadtests.shadow_faults", __doc__ or "", rounds=7, seconds=4)
     parser.add_argument("--rate", type=int, default=500, help="requests a second; default 500")
+    parser.add_argument("--no-breaker", dest="breaker", action="store_false", help="try each copy")
     return run(parser, measure, arguments)
 
 
