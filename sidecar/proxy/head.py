@@ -61,6 +61,13 @@ class _Head:
     def __init__(self) -> None:
         self.special: dict[int, bytes] = {}
 
+    def drop(self, name: bytes) -> None:
+        """Drop what is kept of one field, given by its lower-case name."""
+        start, *lines = self.kept.splitlines(keepends=True)
+        self.kept = start + b"".join(
+            [line for line in lines if line.partition(b":")[0].lower() != name]
+        )
+
 
 class RequestHead(_Head):
     """A request's head.
@@ -81,11 +88,8 @@ class RequestHead(_Head):
         self.watched: dict[bytes, bytes] = {}
 
     def drop(self, name: bytes) -> None:
-        """Drop what is kept of one field, given by its lower-case name."""
-        start, *lines = self.kept.splitlines(keepends=True)
-        self.kept = start + b"".join(
-            [line for line in lines if line.partition(b":")[0].lower() != name]
-        )
+        """Drop what is kept of one field; `trace_at` follows."""
+        super().drop(name)
         if self.trace_at >= 0:
             self.trace_at = self.kept.find(_TRACE_LINE) + len(_TRACE_LINE)
 
@@ -308,6 +312,8 @@ class ResponseParser:
         if status < 200 or status in (204, 304) or head_request:
             head.bodiless = True
             head.chunked = False
+            if head.content_length >= 0 and (status < 200 or status == 204):
+                head.drop(b"content-length")  # RFC 9110 8.6: a client might wait for so many bytes
         return head
 
 
