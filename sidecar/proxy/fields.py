@@ -96,7 +96,15 @@ _IN_PLACE: Final = frozenset(
 class Shape:
     """What a sequence of field names means. `plain`: all its lines travel on as they came."""
 
-    __slots__ = ("connection", "keep_alive_line", "length", "lines", "plain", "special", "watched")
+    __slots__ = (
+        "connection",
+        "keep_alive_line",
+        "length",
+        "lines",
+        "plain",
+        "special",
+        "watched",
+    )
 
     def __init__(self, names: tuple[bytes, ...], kinds: dict[bytes, Field]) -> None:
         self.lines = len(names) + 2  # line ends of a head that repeats no name: start, fields, end

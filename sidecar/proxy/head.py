@@ -41,9 +41,11 @@ ABSOLUTE_TARGET: Final = re.compile(rb"[Hh][Tt][Tt][Pp][Ss]?://([^/?]*)(/?)([^?]
 AUTHORITY: Final = re.compile(
     rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._~%!$&'()*+,;=]+)(?::[0-9]{0,5})?"
 )
-# Hosts whose syntax need not be checked again; then it begins anew.
+# What was checked once and comes again: start lines and hosts. Each memory is bounded in entries
+# and in their length, and begins anew when it is full.
+MAX_KNOWN: Final = 1024
+MAX_KNOWN_BYTES: Final = 256
 _NOT_TUNNELLED: Final = frozenset((b"h2c", b"h2", b""))
-MAX_KNOWN_HOSTS: Final = 1024
 _TRACE_LINE: Final = b"\r\ntraceparent: "
 
 
@@ -121,29 +123,28 @@ class RequestParser:
         self._reader = FieldReader(kinds, HttpRequestParser)
         self._line_ends = limits.header_count + 2
         self._line_bytes = limits.request_line + 2
+        self._known_lines: dict[bytes, tuple[bytes, bytes, bytes]] = {}
         self._known_hosts: set[bytes] = set()
 
     def parse(self, raw: bytes) -> RequestHead:
         """Read one head, `raw` ending in its empty line. Raises ClientError."""
-        line = REQUEST_LINE.match(raw)
-        if (line.end() if line is not None else raw.find(b"\n")) > self._line_bytes:
-            raise ClientError("the request line is too long", code="target_too_long", status=414)
-        if line is None:
-            raise ClientError("the request line is not HTTP/1.1 or HTTP/1.0")
+        line = raw[: raw.find(b"\n") + 1]
+        method, target, minor = self._known_lines.get(line) or self._read_line(line)
         try:
             shape, fields = self._reader.read(raw)
         except HttpParserError as error:
             raise ClientError(f"malformed request head: {_reason(error)}") from None
+        head = RequestHead()
+        head.method = method
+        head.path = target
         line_ends = raw.count(b"\n")
         if line_ends > self._line_ends:
             raise ClientError("too many header fields", code="too_many_fields", status=431)
-        head = RequestHead()
-        head.method, head.path, minor = line.groups()
         if not (
             shape.plain
             and line_ends == shape.lines
             and minor == b"1"
-            and head.path[0] == 47  # "/": the origin form, almost always
+            and target[0] == 47  # "/": the origin form, almost always
             and _read_plain(head, shape, fields, raw)
         ):
             self._read_lines(head, self._reader.read_lines(raw), minor)
@@ -154,6 +155,20 @@ class RequestParser:
             if kind in head.special:
                 head.watched[name] = head.special[kind]
         return head
+
+    def _read_line(self, line: bytes) -> tuple[bytes, bytes, bytes]:
+        """A request line's method, target and minor version."""
+        if len(line) > self._line_bytes:
+            raise ClientError("the request line is too long", code="target_too_long", status=414)
+        found = REQUEST_LINE.fullmatch(line)
+        if found is None:
+            raise ClientError("the request line is not HTTP/1.1 or HTTP/1.0")
+        parts = (found[1], found[2], found[3])
+        if len(line) <= MAX_KNOWN_BYTES:
+            if len(self._known_lines) >= MAX_KNOWN:
+                self._known_lines.clear()
+            self._known_lines[line] = parts
+        return parts
 
     def _read_lines(self, head: RequestHead, lines: Lines, minor: bytes) -> None:
         """The long way: for all heads that do not travel on as they came."""
@@ -193,9 +208,10 @@ class RequestParser:
             return
         if AUTHORITY.fullmatch(host) is None:
             raise ClientError("Host is repeated or malformed")
-        if len(self._known_hosts) >= MAX_KNOWN_HOSTS:
-            self._known_hosts.clear()
-        self._known_hosts.add(host)
+        if len(host) <= MAX_KNOWN_BYTES:
+            if len(self._known_hosts) >= MAX_KNOWN:
+                self._known_hosts.clear()
+            self._known_hosts.add(host)
 
 
 def _read_plain(head: RequestHead, shape: Shape, fields: dict[bytes, bytes], raw: bytes) -> bool:
@@ -284,19 +300,18 @@ class ResponseParser:
 
     def __init__(self) -> None:
         self._reader = FieldReader(RESPONSE_FIELDS, HttpResponseParser)
+        self._known_lines: dict[bytes, tuple[bytes, int]] = {}
 
     def parse(self, raw: bytes, *, head_request: bool) -> ResponseHead:
         """Read one head, `raw` ending in its empty line. Raises UpstreamError."""
-        line = STATUS_LINE.match(raw)
-        if line is None:
-            raise broken_response("its status line is not HTTP/1.1 or HTTP/1.0")
+        line = raw[: raw.find(b"\n") + 1]
+        minor, status = self._known_lines.get(line) or self._read_line(line)
         try:
             shape, fields = self._reader.read(raw)
         except HttpParserError as error:
             raise broken_response(_reason(error)) from None
         head = ResponseHead()
-        minor, status_digits = line.groups()
-        status = head.status = int(status_digits)
+        head.status = status
         kept: bytes | None = None
         if shape.plain and minor == b"1" and raw.count(b"\n") == shape.lines:
             kept = raw[:-2]
@@ -315,6 +330,18 @@ class ResponseParser:
             if head.content_length >= 0 and (status < 200 or status == 204):
                 head.drop(b"content-length")  # RFC 9110 8.6: a client might wait for so many bytes
         return head
+
+    def _read_line(self, line: bytes) -> tuple[bytes, int]:
+        """A status line's minor version and status."""
+        found = STATUS_LINE.fullmatch(line)
+        if found is None:
+            raise broken_response("its status line is not HTTP/1.1 or HTTP/1.0")
+        parts = (found[1], int(found[2]))
+        if len(line) <= MAX_KNOWN_BYTES:
+            if len(self._known_lines) >= MAX_KNOWN:
+                self._known_lines.clear()
+            self._known_lines[line] = parts
+        return parts
 
 
 def _read_response_lines(head: ResponseHead, lines: Lines, minor: bytes) -> bytes:
