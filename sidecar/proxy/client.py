@@ -324,7 +324,8 @@ class ClientConnection(asyncio.Protocol):
         if exchange.close:
             if not exchange.complete:
                 exchange.skip_mirrors()
-            self._finish(lingering=not exchange.complete)
+            # In a drain it is we who close: the client may just have sent its next request.
+            self._finish(lingering=not exchange.complete or self.plane.draining)
             return
         self._await_next()
 
@@ -370,7 +371,7 @@ class ClientConnection(asyncio.Protocol):
         close = head.close or not complete or self.plane.draining
         self._answer(error, identity, head_request=head.method == b"HEAD", close=close)
         if close:
-            self._finish(lingering=not complete)
+            self._finish(lingering=not complete or self.plane.draining)
         else:
             self._await_next()
 

@@ -271,7 +271,7 @@ class Exchange:
         if not self._asked_for(head):
             connection.abort()
             self.failed(
-                UpstreamError("the model changed protocols unasked", code="upstream_broken")
+                UpstreamError("the model opened a tunnel unasked", code="upstream_broken")
             )
             return
         self._first_ns = self._upstream_ns = perf_counter_ns()
@@ -285,9 +285,13 @@ class Exchange:
         )
 
     def _asked_for(self, head: ResponseHead) -> bool:
-        """Whether the protocol changed to is one the client asked for (RFC 9110 7.8)."""
+        """Whether the protocol changed to is one the client asked for (RFC 9110 7.8).
+
+        A model that agrees to CONNECT would leave the client a raw connection past routes, limits
+        and counting, and many a catch-all application agrees to anything: no tunnel is opened.
+        """
         if head.status != 101:
-            return True  # a 2xx answer to CONNECT
+            return False
         given = tokens(head.upgrade or b"")
         return bool(given) and set(given) <= set(tokens(self._head.upgrade or b""))
 

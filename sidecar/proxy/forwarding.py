@@ -176,7 +176,7 @@ def interim_head(head: ResponseHead) -> bytes:
 
 
 def switching_head(head: ResponseHead, model_line: bytes, request_id: bytes) -> bytes:
-    """A 101 answer, or the 2xx answer to CONNECT: after it both sides speak another protocol."""
+    """A 101 answer: after it both sides speak another protocol."""
     upgrade = b"Connection: Upgrade\r\nUpgrade: %b\r\n" % head.upgrade if head.upgrade else b""
     return b"".join((head.kept, upgrade, model_line, b"X-Request-Id: ", request_id, b"\r\n\r\n"))
 

@@ -461,18 +461,21 @@ def test_one_of_several_protocols_may_be_chosen() -> None:
         assert model.requests[0].field("upgrade") == b"other/1, websocket"
 
 
-def test_connect_is_tunnelled_when_the_model_agrees() -> None:
+def test_connect_opens_no_tunnel_even_when_the_model_agrees() -> None:
+    """It would be a way past routes, limits and counting; a model's refusal is passed on."""
+
     def agree(model: Connection) -> None:
         model.read_request()
         model.send(b"HTTP/1.1 200 Established\r\n\r\n")
-        model.send(model.read_exactly(4).upper())
 
     with Upstream(agree) as model, RunningWorker(models={"stable": model.url}) as worker:
         client = worker.connect()
         client.send(b"CONNECT db:5432 HTTP/1.1\r\nHost: db:5432\r\n\r\n")
-        assert client.read_head().status == 200
-        client.send(b"ping")
-        assert client.read_exactly(4) == b"PING"
+        answer = client.read_response()
+        assert answer.status == 502
+        assert answer.field("x-sidecar-error") == b"upstream_broken"
+        client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        model.wait_for(lambda one: len(one.connections) == 2)  # nothing passes unparsed
 
 
 def test_an_upgrade_is_not_mirrored() -> None:
