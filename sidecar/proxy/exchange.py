@@ -270,9 +270,7 @@ class Exchange:
         self._connection = None
         if not self._asked_for(head):
             connection.abort()
-            self.failed(
-                UpstreamError("the model opened a tunnel unasked", code="upstream_broken")
-            )
+            self.failed(UpstreamError("the model opened a tunnel unasked", code="upstream_broken"))
             return
         self._first_ns = self._upstream_ns = perf_counter_ns()
         self._client.write(switching_head(head, self._pool.model_line, self.request_id) + excess)
