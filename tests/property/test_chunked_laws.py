@@ -6,7 +6,7 @@ import re
 from itertools import pairwise
 
 from httptools import HttpParserError, HttpRequestParser
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from sidecar.proxy.chunked import ChunkedDecoder, ChunkedError, encode_chunks, encode_end
@@ -144,6 +144,8 @@ def test_what_llhttp_refuses_is_refused_and_what_both_take_is_the_same(
     # RFC 9112 7.1.1 wants white space behind the semicolon read over; llhttp refuses it.
     theirs = llhttps(re.sub(rb"(?<=;)[ \t]+", b"", mutant))
     mine = ours([mutant])
+    # Payload that looks like such white space was shortened for them too: no comparison.
+    assume(mine is None or re.search(rb";[ \t]", mine[0]) is None)
     if theirs is None:
         assert mine is None or not mine[1]
     elif mine is not None and mine[1]:
