@@ -146,12 +146,14 @@ def test_requests_that_were_read_and_not_answered_are_the_hardest_case():
 
     with Upstream(dies_every_other_time) as model, RunningWorker(models={"m": model.url}) as worker:
         posts = drive(worker, "POST", rounds=100, clients=1, pause=no_pause)
-        assert posts == {200: 50, 502: 50}
-        assert len(model.requests) == 100
+        # Every death is a 502, never a repetition. A few more requests may meet a connection that
+        # has answered and is closing: the race itself.
+        assert 45 <= posts[502] <= 60
+        assert posts[200] + posts[502] == 100
+        assert max(sightings(model).values()) == 1
         gets = drive(worker, "GET", rounds=100, clients=1, pause=no_pause)
         assert gets == {200: 100}
-        assert len(model.requests) == 300
-        assert worker.counted("m", CellCounter.RETRIES) == 100
+        assert worker.counted("m", CellCounter.RETRIES) >= 90
 
 
 def test_a_restart_of_the_model_does_not_end_the_reuse_of_connections():
