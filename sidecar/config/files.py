@@ -22,6 +22,7 @@ S = TypeVar("S", bound=Struct)
 SHORTEST_TOKEN_BYTES: Final = 16
 
 _ADMIN: Final = ("token_file",)
+_MODEL: Final = ("baseline",)
 
 # The keys of certificate, key and authorities.
 _TlsNames = tuple[str, str, str]
@@ -37,7 +38,10 @@ def resolve_files(settings: Settings, directory: Path) -> Settings:
         tls=settings.tls and _resolved(settings.tls, _LISTEN_TLS, directory),
         admin=_resolved(settings.admin, _ADMIN, directory),
         models={
-            name: msgspec.structs.replace(model, tls=_resolved(model.tls, _UPSTREAM_TLS, directory))
+            name: msgspec.structs.replace(
+                _resolved(model, _MODEL, directory),
+                tls=_resolved(model.tls, _UPSTREAM_TLS, directory),
+            )
             for name, model in settings.models.items()
         },
     )

@@ -63,7 +63,7 @@ def keys(section: type[Struct]) -> tuple[Key, ...]:
     """The keys of a section, in the order in which they are declared."""
     return tuple(
         Key(
-            name=field.name,
+            name=field.encode_name,
             annotation=field.type,
             description=_description(shape(field.type)),
             required=field.required,

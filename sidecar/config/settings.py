@@ -12,7 +12,9 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, field
 
+from sidecar.config.monitoring import DriftSettings, MonitorSettings, Segment
 from sidecar.config.units import Duration, Size
+from sidecar.payload import PayloadSettings
 
 
 def _doc(text: str) -> Meta:
@@ -127,7 +129,7 @@ class ModelSettings(_Settings, frozen=True, kw_only=True):
         tuple[str, ...], _doc("Several endpoints of the same model; the least loaded is taken.")
     ] = ()
     baseline: Annotated[
-        str | None, _doc("Baseline file. Accepted; this version does not act on it.")
+        str | None, _doc("Baseline file (`sidecar baseline build`); without it one is learned.")
     ] = None
     timeouts: Timeouts = field(default_factory=Timeouts)
     pool: Pool = field(default_factory=Pool)
@@ -216,8 +218,10 @@ class RouteSettings(_Settings, frozen=True, kw_only=True):
     force: Annotated[
         bool, _doc("`X-Sidecar-Model` may choose among the route's primary and canaries.")
     ] = True
-    payload: ForLater = None
-    segments: ListForLater = ()
+    payload: PayloadSettings = field(default_factory=PayloadSettings)
+    segments: Annotated[
+        tuple[Segment, ...], _doc("Keys by which the numbers of the route are also kept apart.")
+    ] = ()
     capture: ForLater = None
 
 
@@ -317,7 +321,8 @@ class Settings(_Settings, frozen=True, kw_only=True):
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
     drain: DrainSettings = field(default_factory=DrainSettings)
     log: LogSettings = field(default_factory=LogSettings)
-    drift: ForLater = None
+    monitor: MonitorSettings = field(default_factory=MonitorSettings)
+    drift: DriftSettings = field(default_factory=DriftSettings)
     sinks: ListForLater = ()
 
     @property

@@ -1,6 +1,7 @@
 """The shared vocabulary: closed sets and frozen values that every part speaks."""
 
 from sidecar.model.cells import CellKey
+from sidecar.model.columns import ColumnKind, ColumnPart
 from sidecar.model.latencies import LATENCY_DECADES, LONGEST_LATENCY_NS, SHORTEST_LATENCY_NS
 from sidecar.model.names import Role, ShadowOutcome, StatusClass
 
@@ -9,6 +10,8 @@ __all__ = [
     "LONGEST_LATENCY_NS",
     "SHORTEST_LATENCY_NS",
     "CellKey",
+    "ColumnKind",
+    "ColumnPart",
     "Role",
     "ShadowOutcome",
     "StatusClass",

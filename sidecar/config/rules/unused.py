@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sidecar.config.problems import Finding, Remark, Severity, child
+from sidecar.config.problems import Finding, Remark, Severity
 from sidecar.config.settings import Settings
 
 
@@ -12,15 +12,9 @@ def examine_unused(settings: Settings) -> Iterator[Finding]:
     """A note for each such key that is used."""
     given = {
         **{
-            f"{child('$.models', name)}.baseline": model.baseline
-            for name, model in settings.models.items()
-        },
-        **{
-            f"$.routes[{index}].{key}": getattr(route, key)
+            f"$.routes[{index}].capture": route.capture
             for index, route in enumerate(settings.routes)
-            for key in ("payload", "segments", "capture")
         },
-        "$.drift": settings.drift,
         "$.sinks": settings.sinks,
     }
     for path, value in given.items():
