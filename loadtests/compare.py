@@ -1,10 +1,11 @@
 """CPU per request of the sidecar beside nginx, HAProxy and Envoy doing the same.
 
-All of them stand in front of one nginx upstream that answers a small prediction. wrk sends a
-30-feature inference request with 12 header fields over 32 connections, each with one request at a
-time. The proxies take turns, round by round and in alternating order, and ratios are taken pair by
-pair, so that whatever slows the machine down slows both. Memory is read of each proxy alone, under
-load, before the rounds: two sidecars at once would share pages that one does not.
+All of them stand in front of one nginx upstream that answers a small prediction. wrk sends
+30-feature inference requests with 12 header fields over 32 connections, each with one request at a
+time. One sidecar reads them all besides, and counts every feature and score: no other proxy does.
+The proxies take turns, round by round and in alternating order, and ratios are taken pair by pair,
+so that whatever slows the machine down slows both. Memory is read of each proxy alone, under load,
+before the rounds: two sidecars at once would share pages that one does not.
 
 Needs nginx, wrk and envoy; HAProxy is left out when it is not installed.
 """
@@ -36,7 +37,7 @@ from loadtests.rig.processes import Fleet, sharers, tree_pss_mib
 from loadtests.rig.progress import say
 from loadtests.rig.report import Bar, Report, Table
 from loadtests.rig.tools import find, require
-from loadtests.rig.traffic import PATH, Traffic
+from loadtests.rig.traffic import PATH, Traffic, inference, population
 
 MEMORY_LOAD_S: Final = 2
 LARGEST_LIBRARY: Final = "libllvmlite"
@@ -47,6 +48,7 @@ ORDER: Final = (  # those that a bar divides by each other stand beside each oth
     sidecar.PLAIN,
     envoy.SPLIT,
     sidecar.SPLIT,
+    sidecar.MONITORED,
     nginx.MIRROR,
 )
 LIKE_FOR_LIKE: Final = {
@@ -56,6 +58,8 @@ LIKE_FOR_LIKE: Final = {
     nginx.PLAIN: sidecar.PLAIN,
     haproxy.PLAIN: sidecar.PLAIN,
 }
+OURS: Final = (sidecar.PLAIN, sidecar.SPLIT, sidecar.MONITORED)
+BODIES: Final = 64  # different rows that take turns
 
 Start = Callable[[Fleet, int], list[Subject]]
 
@@ -70,16 +74,25 @@ def start_split(fleet: Fleet, upstream: int) -> list[Subject]:
     return [sidecar.start(fleet, "sidecar-split", routing).subject(sidecar.SPLIT)]
 
 
+def start_monitored(fleet: Fleet, upstream: int) -> list[Subject]:
+    baseline = fleet.home / "baseline.json"
+    if not baseline.exists():
+        sidecar.write_baseline(baseline)
+    routing = sidecar.monitored_route(upstream, baseline)
+    return [sidecar.start(fleet, "sidecar-monitored", routing).subject(sidecar.MONITORED)]
+
+
 def measure(chosen: argparse.Namespace) -> Report:
     for tool in ("nginx", "wrk", "envoy"):
         require(tool)
-    starts: list[Start] = [nginx.start, envoy.start, start_plain, start_split]
+    starts: list[Start] = [nginx.start, envoy.start, start_plain, start_split, start_monitored]
     if find("haproxy"):
         starts.append(haproxy.start)
     surroundings = Surroundings()
     with stage() as fleet:
         upstream = nginx.start_upstream(fleet).port
-        script = Traffic().script(fleet.home, "inference")
+        bodies = [inference(row) for row in population(BODIES, seed=2)]
+        script = Traffic(bodies=bodies).script(fleet.home, "inference")
         load = Load(
             script=script, path=PATH, connections=chosen.connections, seconds=chosen.seconds
         )
@@ -116,7 +129,7 @@ def report(
     for name, middle in medians.items():
         cpu = [one.cpu_us for one in rounds[name]]
         rows.append([
-            f"**{name}**" if name in {sidecar.PLAIN, sidecar.SPLIT} else name,
+            f"**{name}**" if name in OURS else name,
             f"{middle.cpu_us:.1f}",
             f"{min(cpu):.1f} to {max(cpu):.1f}",
             f"{middle.rate:,.0f}",
@@ -134,16 +147,25 @@ def report(
         for peer, ours in LIKE_FOR_LIKE.items()
         if peer in rounds
     }
+    monitored = median_ratio(rounds[sidecar.MONITORED], rounds[envoy.SPLIT])
+    monitor_us = statistics.median(
+        with_it.cpu_us - without.cpu_us
+        for with_it, without in zip(rounds[sidecar.MONITORED], rounds[sidecar.SPLIT], strict=True)
+    )
     beside = Table(
         ("like for like", "CPU per request"),
-        [[f"{LIKE_FOR_LIKE[peer]} / {peer}", f"{ratio:.2f}"] for peer, ratio in ratios.items()],
+        [
+            *([f"{LIKE_FOR_LIKE[peer]} / {peer}", f"{one:.2f}"] for peer, one in ratios.items()),
+            [f"{sidecar.MONITORED} / {envoy.SPLIT}", f"{monitored:.2f}"],
+            ["what the monitor adds", f"{monitor_us:.1f} us"],
+        ],
     )
     count = len(next(iter(rounds.values())))
     method = (
         f"Medians of {count} interleaved rounds of {load.seconds} s with {load.connections} "
         "connections, one worker each; ratios are medians of the ratios pair by pair."
     )
-    errors = sum(medians[name].errors for name in (sidecar.PLAIN, sidecar.SPLIT))
+    errors = sum(medians[name].errors for name in OURS)
     return Report(
         name="compare",
         parts=[
@@ -160,6 +182,8 @@ def report(
             },
             "pss_mib": dict(memory),
             "ratios": ratios,
+            "monitored_ratio": monitored,
+            "monitor_us": monitor_us,
         },
         bars=[
             Bar(
@@ -171,8 +195,16 @@ def report(
                 measured=ratios[envoy.PLAIN], limit=0.70, aim=0.55,
             ),
             Bar(
+                what="the same as the first with every payload read, against Envoy's",
+                measured=monitored, limit=0.72, aim=0.60,
+            ),
+            Bar(
+                what="what reading the payloads adds to a request",
+                measured=monitor_us, limit=12, unit=" us",
+            ),
+            Bar(
                 what="PSS of launcher, controller and one worker",
-                measured=max(memory[sidecar.PLAIN], memory[sidecar.SPLIT]), limit=220, unit=" MiB",
+                measured=max(memory[name] for name in OURS), limit=220, unit=" MiB",
             ),
             Bar(what="failed requests of the sidecar", measured=errors, limit=0),
         ],

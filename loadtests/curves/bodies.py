@@ -51,7 +51,7 @@ def loads(fleet: Fleet, seconds: int) -> dict[str, Load]:
     """Each size in each direction, by its label."""
     made: dict[str, Load] = {}
     for label, size in SIZES.items():
-        script = Traffic(body=b"x" * size).script(fleet.home, f"up-{size}")
+        script = Traffic(bodies=(b"x" * size,)).script(fleet.home, f"up-{size}")
         made[f"up {label}"] = Load(
             script=script, path="/whole/", connections=CONNECTIONS, seconds=seconds
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,9 +14,14 @@ from typing import Any, Final
 from loadtests.rig.addresses import HOST, await_ok, free_ports
 from loadtests.rig.load import Subject
 from loadtests.rig.processes import Fleet, Started
+from loadtests.rig.traffic import FEATURES, population
 
 PLAIN: Final = "sidecar"
 SPLIT: Final = "sidecar, canary + shadow"
+MONITORED: Final = "sidecar, canary + shadow + monitor"
+
+FEATURE_NAMES: Final = tuple(f"feature_{number}" for number in range(len(FEATURES)))
+BASELINE_ROWS: Final = 20_000
 
 Json = Any
 """A decoded answer of the admin API."""
@@ -76,6 +82,28 @@ def split_route(upstream: int) -> dict[str, Any]:
     }
 
 
+def monitored_route(upstream: int, baseline: Path) -> dict[str, Any]:
+    """The same, with every payload read and counted over the edges of a baseline.
+
+    No share of them is shed, so that the whole cost is seen.
+    """
+    routing = split_route(upstream)
+    for model in routing["models"].values():
+        model["baseline"] = str(baseline)
+    routing["routes"][0]["payload"] = {"codec": "open-inference", "features": FEATURE_NAMES}
+    return {**routing, "monitor": {"max_cpu_share": 1.0}}
+
+
+def write_baseline(file: Path) -> None:
+    """A baseline of the population of the usual traffic, made by the sidecar's own command."""
+    rows = file.with_suffix(".csv")
+    lines = [",".join(FEATURE_NAMES)]
+    lines += [",".join(map(repr, row)) for row in population(BASELINE_ROWS)]
+    rows.write_text("\n".join(lines) + "\n")
+    command = [sys.executable, "-m", "sidecar", "baseline", "build", "--model", "stable"]
+    subprocess.run([*command, "--data", str(rows), "-o", str(file)], check=True, timeout=120)
+
+
 def routes_by_path(upstream: int, count: int) -> dict[str, Any]:
     """As many models, each with a route of its own: /1/, /2/, ..."""
     names = [f"model-{number}" for number in range(1, count + 1)]
@@ -114,6 +142,7 @@ def launch(
                 "limits": {"idle_timeout": "1h", "in_flight": 4096},
                 "drain": {"timeout": "2s"},
                 "log": {"level": "warning"},
+                "monitor": {"enabled": False},  # unless it is what is measured
                 **routing,
             },
             indent=1,

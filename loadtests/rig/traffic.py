@@ -2,12 +2,14 @@
 
 The usual one is what a client of a tabular model sends through a service mesh: an Open Inference
 Protocol request with one row of 30 features (the first of scikit-learn's breast cancer data) and 12
-header fields, two of them (Host, Content-Length) wrk's own.
+header fields, two of them (Host, Content-Length) wrk's own. `population` are rows like it, so that
+what counts values meets different ones.
 """
 
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,12 +33,25 @@ FEATURES: Final = (
     1.095, 0.9053, 8.589, 153.4, 0.006399, 0.04904, 0.05373, 0.01587, 0.03003, 0.006193,
     25.38, 17.33, 184.6, 2019.0, 0.1622, 0.6656, 0.7119, 0.2654, 0.4601, 0.1189,
 )  # fmt: skip
-INFERENCE: Final = json.dumps(
-    {
-        "id": "r1",
-        "inputs": [{"name": "x", "shape": [1, 30], "datatype": "FP64", "data": FEATURES}],
-    }
-).encode()
+SPREAD: Final = 0.2  # of the population: standard deviation over mean, of each feature
+
+
+def inference(features: Sequence[float]) -> bytes:
+    """The body of a request with this row."""
+    tensor = {"name": "x", "shape": [1, len(features)], "datatype": "FP64", "data": features}
+    return json.dumps({"id": "r1", "inputs": [tensor]}).encode()
+
+
+def population(rows: int, *, seed: int = 1) -> list[list[float]]:
+    """Rows of features that vary around the usual one; the same for the same seed."""
+    rng = random.Random(seed)
+    return [
+        [float(f"{mean * (1 + SPREAD * rng.gauss(0, 1)):.5g}") for mean in FEATURES]
+        for _ in range(rows)
+    ]
+
+
+INFERENCE: Final = inference(FEATURES)
 PREDICTION: Final = json.dumps(
     {
         "model_name": "m",
@@ -50,30 +65,36 @@ PREDICTION: Final = json.dumps(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Traffic:
-    """What every connection sends again and again; several paths take turns."""
+    """What every connection sends again and again; several paths and bodies take turns."""
 
-    body: bytes = INFERENCE
+    bodies: Sequence[bytes] = (INFERENCE,)
     paths: Sequence[str] = (PATH,)
     method: str = "POST"
 
     def script(self, home: Path, name: str) -> Path:
         """Write the Lua script that makes wrk send this; returns its path."""
-        body = home / f"{name}.body"
-        body.write_bytes(self.body)
         lines = [f'wrk.method = "{self.method}"']
         lines += [f'wrk.headers["{field}"] = "{value}"' for field, value in HEADERS.items()]
+        lines += ["local bodies, made, turn = {}, {}, 0"]
         if self.method == "POST":
-            lines += [
-                f'local file = io.open("{body}", "rb")',
-                'wrk.body = file:read("*a")',
-                "file:close()",
-            ]
-        if len(self.paths) > 1:
-            # Made once per thread: formatting inside request() would measure wrk.
-            lines += ["local made, turn = {}, 0", "function init()"]
-            lines += [f'  made[#made + 1] = wrk.format(nil, "{path}")' for path in self.paths]
-            lines += ["end", "function request()", "  turn = turn % #made + 1"]
-            lines += ["  return made[turn]", "end"]
+            for number, content in enumerate(self.bodies):
+                body = home / f"{name}.{number}.body"
+                body.write_bytes(content)
+                lines += [
+                    f'local file = io.open("{body}", "rb")',
+                    'bodies[#bodies + 1] = file:read("*a")',
+                    "file:close()",
+                ]
+        # Made once per thread: formatting inside request() would measure wrk.
+        lines += ["function init()"]
+        for path in self.paths:
+            if self.method == "POST":
+                lines += ["  for _, body in ipairs(bodies) do"]
+                lines += [f'    made[#made + 1] = wrk.format(nil, "{path}", nil, body)', "  end"]
+            else:
+                lines += [f'  made[#made + 1] = wrk.format(nil, "{path}")']
+        lines += ["end", "function request()", "  turn = turn % #made + 1"]
+        lines += ["  return made[turn]", "end"]
         script = home / f"{name}.lua"
         script.write_text("\n".join(lines) + "\n")
         return script
