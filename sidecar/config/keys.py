@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass
+from enum import StrEnum
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -22,9 +23,14 @@ Annotation = Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Key:
-    """One key of a section. `annotation` is its type as written, `default` None when required."""
+    """One key of a section. `annotation` is its type as written, `default` None when required.
+
+    `name` is what stands in the file, `attribute` what the struct calls it: they differ where the
+    file's word is reserved in Python, as `from` is.
+    """
 
     name: str
+    attribute: str
     annotation: Annotation
     description: str
     required: bool
@@ -54,6 +60,29 @@ class Shape:
             return self.section
         return shape(self.item).section
 
+    @property
+    def members(self) -> tuple[str, ...]:
+        """The texts of a closed set, a `Literal` or a StrEnum; empty where it is none."""
+        if _origin(self.bare) is Literal:
+            return get_args(self.bare)
+        if isinstance(self.bare, type) and issubclass(self.bare, StrEnum):
+            return tuple(member.value for member in self.bare)
+        return ()
+
+    @property
+    def bounds_in_words(self) -> str:
+        """The range of a number, to follow the noun; empty where there is none."""
+        least, most = self.constraint("ge"), self.constraint("le")
+        above, below = self.constraint("gt"), self.constraint("lt")
+        if least is not None and most is not None:
+            return f" from {least} to {most}"
+        lower = f"at least {least}" if least is not None else ""
+        lower = f"more than {above}" if above is not None else lower
+        upper = f"at most {most}" if most is not None else ""
+        upper = f"less than {below}" if below is not None else upper
+        words = " and ".join(text for text in (lower, upper) if text)
+        return f" of {words}" if words else ""
+
     def constraint(self, name: str) -> Any:  # noqa: ANN401 - a bound, a length or a pattern
         """The value of a constraint such as `ge`, None when there is none."""
         return next((v for meta in self.metas if (v := getattr(meta, name)) is not None), None)
@@ -64,6 +93,7 @@ def keys(section: type[Struct]) -> tuple[Key, ...]:
     return tuple(
         Key(
             name=field.encode_name,
+            attribute=field.name,
             annotation=field.type,
             description=_description(shape(field.type)),
             required=field.required,
@@ -129,8 +159,8 @@ def wording(annotation: Annotation) -> str:
         return (
             f"{container} with at least one entry" if parts.constraint("min_length") else container
         )
-    if _origin(parts.bare) is Literal:
-        return " or ".join(f"`{value}`" for value in get_args(parts.bare))
+    if parts.members:
+        return " or ".join(f"`{value}`" for value in parts.members)
     if parts.bare is Duration:
         return "a duration such as `500ms`, `30s` or `5m`"
     if parts.bare is Size:
@@ -139,7 +169,7 @@ def wording(annotation: Annotation) -> str:
         return "true or false"
     if parts.bare in (int, float):
         noun = "an integer" if parts.bare is int else "a number"
-        return noun + _bounds(parts.constraint("ge"), parts.constraint("le"))
+        return noun + parts.bounds_in_words
     if parts.bare is str:
         return str((parts.constraint("extra") or {}).get("wording", "text"))
     return "any value"
@@ -165,12 +195,6 @@ def _default(field: msgspec.structs.FieldInfo) -> object:
     if field.default_factory is not msgspec.NODEFAULT:
         return field.default_factory()
     return None if field.default is msgspec.NODEFAULT else field.default
-
-
-def _bounds(least: float | None, most: float | None) -> str:
-    if least is not None and most is not None:
-        return f" from {least} to {most}"
-    return f" of at least {least}" if least is not None else ""
 
 
 def _origin(annotation: Annotation) -> object:

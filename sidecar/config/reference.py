@@ -12,11 +12,11 @@ import json
 import re
 import sys
 from collections.abc import Iterator
-from typing import Final, get_args
+from typing import Final
 
 from msgspec import Struct
 
-from sidecar.config.keys import Annotation, Key, keys, shape
+from sidecar.config.keys import Annotation, Key, Shape, keys, shape
 from sidecar.config.schema import plain_default
 from sidecar.config.settings import Settings
 from sidecar.config.units import BYTES, SECONDS, Duration, Size
@@ -93,9 +93,9 @@ key is an error, not a silence.
 ## Reload
 
 `sidecar reload`, SIGHUP or `POST /api/v1/reload` read the file again. A file with an error changes
-nothing. `models`, `routes` and `limits` apply at once; the other keys need a restart, and the
-answer names those that changed. Percentages set at run time (`sidecar weights`, `sidecar rollback`)
-outrank the file until `sidecar weights --reset`.
+nothing. `models`, `routes`, `limits`, `monitor` and `drift` apply at once; the other keys need a
+restart, and the answer names those that changed. Percentages set at run time (`sidecar weights`,
+`sidecar rollback`) outrank the file until `sidecar weights --reset`.
 
 ## How a request finds its model
 
@@ -169,8 +169,8 @@ def _type(annotation: Annotation, inner_title: str) -> str:
     if parts.item is not None:
         return f"list{_of(parts.item, inner_title)}"
     if parts.bare in _SCALARS:
-        return _SCALARS[parts.bare] + _range(parts.constraint("ge"), parts.constraint("le"))
-    return ", ".join(f"`{value}`" for value in get_args(parts.bare))
+        return _SCALARS[parts.bare] + _range(parts)
+    return ", ".join(f"`{value}`" for value in parts.members)
 
 
 def _of(item: Annotation, inner_title: str) -> str:
@@ -185,10 +185,10 @@ def _of(item: Annotation, inner_title: str) -> str:
     )
 
 
-def _range(least: float | None, most: float | None) -> str:
-    if least is None:
-        return ""
-    return f", {least} to {most}" if most is not None else f", at least {least}"
+def _range(parts: Shape) -> str:
+    """The bounds of a number, after a comma: `, 1 to 64`, `, more than 0 and at most 1`."""
+    words = parts.bounds_in_words.removeprefix(" from ").removeprefix(" of ")
+    return f", {words}" if words else ""
 
 
 def _default(key: Key) -> str:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable
-from typing import Any, Final, get_args
+from enum import StrEnum
+from typing import Any, Final
 
 from msgspec import Struct
 
@@ -27,7 +28,13 @@ from sidecar.config.units import (
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _SCALARS: Final = {bool: "boolean", int: "integer", float: "number", str: "string"}
 # msgspec's name of a constraint -> JSON Schema's, for scalars, lists and mappings.
-_SCALAR_CONSTRAINTS: Final = {"ge": "minimum", "le": "maximum", "pattern": "pattern"}
+_SCALAR_CONSTRAINTS: Final = {
+    "ge": "minimum",
+    "gt": "exclusiveMinimum",
+    "le": "maximum",
+    "lt": "exclusiveMaximum",
+    "pattern": "pattern",
+}
 _LIST_CONSTRAINTS: Final = {"min_length": "minItems"}
 _MAPPING_CONSTRAINTS: Final = {"min_length": "minProperties"}
 
@@ -48,17 +55,23 @@ def json_schema() -> dict[str, Any]:
 
 def plain_default(key: Key) -> Any:  # noqa: ANN401 - whatever YAML can hold
     """A key's default as it would stand in the file; a section's is empty, its keys have theirs."""
-    match key.default:
+    return _plain(key.default)
+
+
+def _plain(value: object) -> Any:  # noqa: ANN401 - whatever YAML can hold
+    match value:
         case Struct():
             return {}
         case Duration():
-            return format_duration(key.default)
+            return format_duration(value)
         case Size():
-            return format_size(key.default)
+            return format_size(value)
         case tuple():
-            return list(key.default)
-        case default:
-            return default
+            return [_plain(item) for item in value]
+        case StrEnum():
+            return value.value
+        case _:
+            return value
 
 
 def _section(section: type[Struct]) -> dict[str, Any]:
@@ -106,7 +119,7 @@ def _single_type(parts: Shape) -> dict[str, Any]:
         return {"type": _SCALARS[parts.bare]} | _constraints(parts, _SCALAR_CONSTRAINTS)
     if parts.bare is Any:
         return {}
-    return {"enum": list(get_args(parts.bare))}
+    return {"enum": list(parts.members)}
 
 
 def _constraints(parts: Shape, names: dict[str, str]) -> dict[str, Any]:

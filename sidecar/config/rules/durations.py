@@ -16,6 +16,6 @@ def must_last(
 ) -> Iterator[Problem]:
     """A problem for every duration of a section that is zero, other than those that may be."""
     for key in keys(type(section)):
-        value = getattr(section, key.name)
+        value = getattr(section, key.attribute)
         if isinstance(value, Duration) and value <= 0 and key.name not in except_for:
             yield Problem(path=f"{path}.{key.name}", expected="more than 0s", found="0s")

@@ -12,7 +12,7 @@ from sidecar.cli import check, schema
 VALID = """\
 models:
   stable: {url: "http://127.0.0.1:9000"}
-  next: {url: "http://127.0.0.1:9001", baseline: b.json}
+  next: {url: "http://127.0.0.1:9001"}
   spare: {url: "http://127.0.0.1:9002"}
 routes:
   - name: iris
@@ -20,6 +20,7 @@ routes:
     primary: stable
     canaries: [{model: next, percent: 0.1}]
     shadows: [{model: next, sample: 0.5}]
+    capture: {bodies: 0.1}
 """
 INVALID = """\
 models: {stable: {url: "http://127.0.0.1:9000", timeouts: {connect: 5}}}
@@ -61,8 +62,8 @@ def test_remarks_go_to_stderr(run):
     result = run(VALID, "check")
 
     assert result.stderr.splitlines() == [
-        "note: $.models.next.baseline (line 3): accepted; this version does not act on it",
         "warning: $.models.spare (line 4): no route names this model",
+        "note: $.routes[0].capture (line 11): accepted; this version does not act on it",
     ]
 
 
@@ -127,9 +128,9 @@ def test_the_machine_form_of_a_valid_file(run):
         ],
         "notes": [
             {
-                "path": "$.models.next.baseline",
+                "path": "$.routes[0].capture",
                 "text": "accepted; this version does not act on it",
-                "where": "line 3",
+                "where": "line 11",
             }
         ],
         "summary": {

@@ -131,13 +131,38 @@ def test_the_least_configuration_gets_every_default():
             "$.limits.connections: expected an integer of at least 1, found 0",
         ),
         ({"drift": 1}, "$.drift: expected a mapping, found 1"),
+        (
+            {"drift": {"thresholds": {"significance": 1}}},
+            (
+                "$.drift.thresholds.significance: expected a number of more than 0 and "
+                "less than 1, found 1"
+            ),
+        ),
+        (
+            {"routes": [{**ROUTES[0], "payload": {"codec": "OpenAI"}}]},
+            (
+                "$.routes[0].payload.codec: expected `auto` or `open-inference` or `kserve-v1` or "
+                '`mlflow` or `openai` or `json` or `csv` or `none`, found "OpenAI"'
+            ),
+        ),
+        (
+            {"routes": [{**ROUTES[0], "segments": [{"name": "region"}]}]},
+            "$.routes[0].segments[0].from: expected a mapping, found nothing",
+        ),
+        (
+            {"routes": [{**ROUTES[0], "segments": [{"name": "region", "source": {}, "from": {}}]}]},
+            (
+                "$.routes[0].segments[0].source: expected a known key, found `source`; known: "
+                "`name`, `from`, `values`, `top`"
+            ),
+        ),
         ({"sinks": [1]}, "$.sinks[0]: expected a mapping, found 1"),
         (
             {"zzz": 1},
             (
                 "$.zzz: expected a known key, found `zzz`; known: `listen`, `tls`, `admin`, "
                 "`workers`, `state_dir`, `models`, `routes`, `limits`, `metrics`, `drain`, `log`, "
-                "`drift`, `sinks`"
+                "`monitor`, `drift`, `sinks`"
             ),
         ),
     ],
@@ -147,7 +172,10 @@ def test_a_problem_names_the_key_and_what_helps(keys, sentence):
 
 
 def test_null_is_accepted_where_a_key_may_be_absent():
-    assert sentences(tls=None, drift=None, limits={"connections": None}) == []
+    assert (
+        sentences(tls=None, routes=[{**ROUTES[0], "sticky": None}], limits={"connections": None})
+        == []
+    )
 
 
 def test_all_problems_are_reported_in_the_order_of_the_value():
@@ -189,7 +217,8 @@ PLACES = [
     ("models", "stable", "url"), ("models", "stable", "urls"), ("models", "stable", "timeouts"),
     ("models", "stable", "timeouts", "connect"), ("models", "stable", "pool", "connections"),
     ("routes",), ("limits", "buffer"), ("limits", "connections"), ("log", "level"),
-    ("metrics", "buckets"), ("drift",), ("sinks",), ("unknown",),
+    ("metrics", "buckets"), ("drift",), ("drift", "windows"), ("drift", "thresholds", "drift"),
+    ("drift", "features", "stable"), ("monitor", "max_cpu_share"), ("sinks",), ("unknown",),
 ]  # fmt: skip
 
 

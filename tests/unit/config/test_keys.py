@@ -2,12 +2,14 @@
 
 from typing import Annotated, Any, Literal
 
+import msgspec
 import pytest
 from msgspec import Meta, Struct
 
 from sidecar.config.keys import from_text, keys, sections_below, shape, wording
 from sidecar.config.settings import ModelSettings, Name, Settings
 from sidecar.config.units import Duration, Size
+from sidecar.model import Role
 
 
 class Section(Struct):
@@ -17,6 +19,7 @@ class Section(Struct):
     inner: "Section | None" = None
     many: tuple["Section", ...] = ()
     required: str | None = None
+    renamed: int = msgspec.field(default=1, name="from")
 
 
 @pytest.mark.parametrize(
@@ -31,6 +34,10 @@ class Section(Struct):
         ),
         (str, "text"),
         (Name, "a name: up to 63 letters, digits, `.`, `_` and `-`"),
+        (Annotated[float, Meta(gt=0)], "a number of more than 0"),
+        (Annotated[float, Meta(gt=0, le=1)], "a number of more than 0 and at most 1"),
+        (Annotated[float, Meta(lt=1)], "a number of less than 1"),
+        (Role, "`primary` or `canary` or `shadow`"),
         (bool, "true or false"),
         (Literal["a", "b"], "`a` or `b`"),
         (Duration, "a duration such as `500ms`, `30s` or `5m`"),
@@ -69,7 +76,12 @@ def test_a_key_without_text_is_described_by_the_section_it_holds():
         "inner": "What the section is for.",
         "many": "What the section is for.",
         "required": "",
+        "from": "",
     }
+
+
+def test_a_key_knows_its_name_in_the_file_and_in_python():
+    assert (keys(Section)[-1].name, keys(Section)[-1].attribute) == ("from", "renamed")
 
 
 def test_sections_are_listed_once_in_the_order_of_the_keys():

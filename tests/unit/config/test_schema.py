@@ -12,6 +12,7 @@ from sidecar.config.problems import ROOT
 from sidecar.config.reference import EXAMPLE
 from sidecar.config.schema import json_schema
 from sidecar.config.settings import Settings
+from sidecar.payload import Protocol
 
 MODELS = {"stable": {"url": "http://127.0.0.1:9000"}}
 ROUTES = [{"name": "iris", "primary": "stable"}]
@@ -58,7 +59,23 @@ def test_every_default_satisfies_the_schema(validator):
 def test_closed_sets_are_enumerated():
     level = json_schema()["$defs"]["LogSettings"]["properties"]["level"]
 
+    codec = json_schema()["$defs"]["PayloadSettings"]["properties"]["codec"]
+
     assert level["enum"] == ["debug", "info", "warning", "error"]
+    assert codec["enum"] == [protocol.value for protocol in Protocol]
+    assert type(codec["default"]) is str
+
+
+def test_open_bounds_stay_open():
+    drift = json_schema()["$defs"]["Thresholds"]["properties"]["significance"]
+
+    assert (drift["exclusiveMinimum"], drift["exclusiveMaximum"]) == (0, 1)
+
+
+def test_quantities_in_lists_are_written_as_a_file_has_them():
+    windows = json_schema()["$defs"]["DriftSettings"]["properties"]["windows"]
+
+    assert windows["default"] == ["5m", "1h", "1d"]
 
 
 @pytest.mark.parametrize(
@@ -97,6 +114,17 @@ def test_closed_sets_are_enumerated():
         {"routes": [{**ROUTES[0], "match": {"path_prefix": "x"}}]},
         {"routes": [{**ROUTES[0], "match": {"headers": {"x": 1}}}]},
         {"routes": [{**ROUTES[0], "payload": {"codec": [1]}}]},
+        {"routes": [{**ROUTES[0], "payload": {"codec": "mlflow"}}]},
+        {"routes": [{**ROUTES[0], "payload": {"codec": "MLflow"}}]},
+        {"routes": [{**ROUTES[0], "segments": [{"name": "a", "from": {"header": "x"}}]}]},
+        {"routes": [{**ROUTES[0], "segments": [{"name": "a b", "from": {"header": "x"}}]}]},
+        {"routes": [{**ROUTES[0], "segments": [{"name": "a", "source": {"header": "x"}}]}]},
+        {"drift": {"windows": ["5m"]}},
+        {"drift": {"windows": [300]}},
+        {"drift": {"thresholds": {"drift": 0}}},
+        {"drift": {"thresholds": {"significance": 1}}},
+        {"drift": {"features": {"age": {"ignore": True, "major": None}}}},
+        {"drift": {"entity": {"from": {"feature": "user"}, "per": "1h"}}},
         {"sinks": [{"type": "jsonl"}]},
         {"sinks": ["jsonl"]},
     ],

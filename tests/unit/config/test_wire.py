@@ -9,6 +9,7 @@ from sidecar.config.update import RoutingUpdate
 from sidecar.config.wire import decode, decode_update, encode, encode_update
 from sidecar.errors import ConfigError
 from sidecar.model import CellKey, Role
+from sidecar.payload import Protocol
 from sidecar.routing import Split
 
 
@@ -25,7 +26,9 @@ def update() -> RoutingUpdate:
                     "canaries": [{"model": "next", "percent": 5}],
                     "shadows": [{"model": "next", "deadline": "250ms", "max_body": "1KiB"}],
                     "sticky": {"cookie": "session"},
-                    "payload": {"any": [1, None, 2.5, {"nested": True}]},
+                    "payload": {"codec": "open-inference", "features": ["age", "income"]},
+                    "segments": [{"name": "region", "from": {"header": "x-region"}}],
+                    "capture": {"any": [1, None, 2.5, {"nested": True}]},
                 }
             ],
             "limits": {"idle_timeout": "1.5s"},
@@ -52,6 +55,7 @@ def test_quantities_keep_their_types(update):
     assert type(received.limits.idle_timeout) is Duration
     assert type(received.routes[0].shadows[0].max_body) is Size
     assert type(received.cells[0].role) is Role
+    assert type(received.routes[0].payload.codec) is Protocol
 
 
 def test_an_update_that_lacks_what_has_a_default_is_read(update):
