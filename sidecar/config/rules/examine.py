@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sidecar.config.problems import Finding
+from sidecar.config.rules.drift import examine_drift
 from sidecar.config.rules.limits import examine_limits
 from sidecar.config.rules.listeners import examine_listeners
 from sidecar.config.rules.models import examine_models
@@ -19,4 +20,5 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield from examine_models(settings)
     yield from examine_routes(settings)
     yield from examine_limits(settings)
+    yield from examine_drift(settings)
     yield from examine_unused(settings)
