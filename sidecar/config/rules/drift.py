@@ -15,7 +15,7 @@ from sidecar.config.units import format_duration, format_size
 from sidecar.drift import Thresholds
 
 FEWEST_INTERVALS: Final = 2
-"""How many snapshots a window spans at least: of fewer nobody can say how dependent its rows are."""
+"""A window spans this many snapshots at least: fewer do not tell how dependent its rows are."""
 
 _DAY_S: Final = 86_400
 _WORDS: Final = ("baseline", "previous", "day", "week")

@@ -72,8 +72,7 @@ def test_the_defaults_have_nothing_to_remark(load_text):
         (
             BASE + "monitor: {learn_rows: 400}",
             "$.monitor.learn_rows",
-            "expected at least `drift.thresholds.minimum` (500), while models without a baseline "
-            "(stable) learn one, found 400",
+            "at least `drift.thresholds.minimum` (500), while models without a baseline (stable)",
         ),
     ],
 )
