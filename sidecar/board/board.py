@@ -12,9 +12,10 @@ from typing import Self
 from sidecar.board.jit import Kernels, warm
 from sidecar.board.layout import BoardLayout
 from sidecar.board.memory import allocate_shared
-from sidecar.board.reading import Snapshot, read_slices
+from sidecar.board.reading import Snapshot, read_area, read_slices
 from sidecar.board.recorder import Recorder
 from sidecar.errors import LocalError
+from sidecar.sketch import Area, AreaLayout
 
 
 class Board:
@@ -50,7 +51,17 @@ class Board:
 
     def snapshot(self) -> Snapshot:
         """All numbers as they stand now."""
-        return read_slices(self.layout, [self._slice(n) for n in range(self.layout.workers)])
+        return read_slices(self.layout, self._slices())
+
+    def read_area(self, layout: AreaLayout, *, slot: int, at: int, owner: str) -> Area:
+        """What was counted of a watch, by all workers together; see `Recorder.open_area`.
+
+        Raises IndexError when the board has no such slot or words.
+        """
+        return read_area(self.layout, self._slices(), layout, slot=slot, at=at, owner=owner)
+
+    def _slices(self) -> list[memoryview]:
+        return [self._slice(worker) for worker in range(self.layout.workers)]
 
     def _slice(self, worker: int) -> memoryview:
         start = self.layout.slice_at(worker)

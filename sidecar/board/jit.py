@@ -31,7 +31,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from sidecar.sketch import IntArray, record_rows
+from sidecar.sketch import CountValues, IntArray, count_values, record_rows
 
 RecordRows = Callable[[IntArray, IntArray, IntArray, IntArray, npt.NDArray[np.float64]], int]
 
@@ -60,6 +60,7 @@ class Kernels:
     """The kernels, ready to be called, and how they became so."""
 
     record_rows: RecordRows
+    count_values: CountValues
     report: WarmReport
 
 
@@ -73,17 +74,21 @@ def warm(environ: Mapping[str, str]) -> Kernels:
     cpu = environ.get("NUMBA_CPU_NAME") or _PORTABLE_CPU
     directory = cache_directory(environ)
     with _configured(numba, cpu, directory):
-        kernel = _prepare(numba, record_rows, _record_rows_types(numba), directory)
-    name = (record_rows.__name__,)
+        kernels = {
+            function.__name__: _prepare(numba, function, types(numba), directory)
+            for function, types in _SIGNATURES
+        }
+    errors = [kernel.cache_error for kernel in kernels.values() if kernel.cache_error]
     return Kernels(
-        record_rows=kernel.function,
+        record_rows=kernels[record_rows.__name__].function,
+        count_values=kernels[count_values.__name__].function,
         report=WarmReport(
             elapsed_s=perf_counter() - started_s,
-            loaded=name if kernel.origin == "loaded" else (),
-            compiled=name if kernel.origin == "compiled" else (),
+            loaded=_names(kernels, "loaded"),
+            compiled=_names(kernels, "compiled"),
             cpu=cpu,
             cache_dir=str(directory) if directory else None,
-            cache_error=kernel.cache_error,
+            cache_error=errors[0] if errors else None,
         ),
     )
 
@@ -138,6 +143,10 @@ class _Kernel:
     cache_error: str | None
 
 
+def _names(kernels: Mapping[str, _Kernel], origin: str) -> tuple[str, ...]:
+    return tuple(name for name, kernel in kernels.items() if kernel.origin == origin)
+
+
 def _prepare(
     numba: ModuleType, function: Callable[..., Any], types: object, directory: Path | None
 ) -> _Kernel:
@@ -164,8 +173,32 @@ def _prepare(
 def _record_rows_types(numba: ModuleType) -> object:
     """The signature of `record_rows` as `Recorder` calls it; the edges are read-only."""
     matrix, cube = numba.int64[:, ::1], numba.int64[:, :, ::1]
-    edges = numba.types.Array(numba.float64, 1, "C", readonly=True)
-    return numba.int64(matrix, matrix, cube, matrix, edges)
+    return numba.int64(matrix, matrix, cube, matrix, _read_only(numba, numba.float64, 1))
+
+
+def _count_values_types(numba: ModuleType) -> object:
+    """The signature of `count_values` as `ColumnTable` calls it; the table is read-only."""
+    integers, floats = numba.int64[::1], numba.float64[::1]
+    rows = (numba.float64[:, ::1], numba.int64[:, ::1], integers, integers)
+    table = (
+        _read_only(numba, numba.int64, 1),
+        _read_only(numba, numba.int64, 2),
+        _read_only(numba, numba.float64, 2),
+        _read_only(numba, numba.float64, 1),
+        _read_only(numba, numba.int32, 2),
+    )
+    return numba.int64(*rows, integers, floats, integers, *table)
+
+
+def _read_only(numba: ModuleType, number: object, dimensions: int) -> object:
+    return numba.types.Array(number, dimensions, "C", readonly=True)
+
+
+_SIGNATURES: tuple[tuple[Callable[..., int], Callable[[ModuleType], object]], ...] = (
+    (record_rows, _record_rows_types),
+    (count_values, _count_values_types),
+)
+"""Every kernel with what tells the types that it is called with."""
 
 
 @contextmanager

@@ -12,15 +12,21 @@ and each worker's slice:
 
     cell owners     int64[cell]                            fingerprints; 0: nobody yet
     model owners    int64[model_row]
+    watches         int64[watch_slot, 3]                   owner, begin and end of an area
     worker gauges   int64[worker_gauge]
     model gauges    int64[model_row, model_gauge]
     counters        int64[cell, cell_counter]
     sums            int64[cell, latency_column]            nanoseconds
     (to the next page)
     latency         int64[cell, latency_column, bucket]    over the layout's edges
+    (to the next page)
+    arena           int64[arena_word]                      what is counted of payloads
 
 A slice begins on a page, so that no two workers share a cache line; so does the latency block, so
-that a cell nobody uses costs no resident memory (a used one costs 60 KB in each worker using it).
+that a cell nobody uses costs no resident memory (a used one costs 60 KB in each worker using it);
+so does the arena. Inside it the controller gives each watch an area (`sidecar.sketch.areas`), and
+the watch's slot says whose area it is and where, since areas of different sizes follow one another
+in time: who finds another's numbers where its own should begin takes none of them for its own.
 
 The hash covers everything that gives a number its meaning: enumerations, counts, edges. Who finds
 memory written under another hash is told so. The generation tells two boards of one layout apart;
@@ -42,7 +48,7 @@ from typing import Self
 import numpy as np
 
 from sidecar.model import ShadowOutcome, StatusClass
-from sidecar.sketch import Edges, IntArray, latency_edges
+from sidecar.sketch import BlockCounter, Edges, IntArray, WatchCounter, latency_edges
 
 WORD_BYTES = 8
 PAGE_BYTES = 4096
@@ -137,6 +143,14 @@ class ModelGauge(IntEnum):
     IDLE_CLOSED_BY_MODEL = 7
 
 
+class WatchField(IntEnum):
+    """What a watch's slot says: whose area it is, and the words of the arena that it covers."""
+
+    OWNER = 0
+    BEGIN = 1
+    END = 2
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BoardLayout:
     """How many of everything, and so where each number stands (offsets in words of 8 bytes)."""
@@ -144,6 +158,8 @@ class BoardLayout:
     workers: int
     cells: int
     model_rows: int
+    arena_words: int = 0
+    watch_slots: int = 64
     generation: int = 1
     edges: Edges = field(default_factory=latency_edges)
 
@@ -151,11 +167,19 @@ class BoardLayout:
         for name in ("workers", "cells", "model_rows", "generation"):
             if getattr(self, name) < 1:
                 raise ValueError(f"a board has at least one of: {name}")
+        for name in ("arena_words", "watch_slots"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"a board has none or more of: {name}")
+
+    @property
+    def watches_at(self) -> int:
+        """Where the watches' slots begin in a slice; the other owners are before them."""
+        return self.cells + self.model_rows
 
     @property
     def worker_gauges_at(self) -> int:
-        """Where the worker gauges begin in a slice; the owners are before them."""
-        return self.cells + self.model_rows
+        """Where the worker gauges begin in a slice."""
+        return self.watches_at + self.watch_slots * len(WatchField)
 
     @property
     def model_gauges_at(self) -> int:
@@ -178,10 +202,15 @@ class BoardLayout:
         return _whole_pages(self.sums_at + self.cells * len(LATENCY_COLUMNS))
 
     @property
-    def slice_words(self) -> int:
-        """Words of one worker's slice: whole pages."""
+    def arena_at(self) -> int:
+        """Where the arena begins in a slice: on a page."""
         histogram_words = self.cells * len(LATENCY_COLUMNS) * self.edges.bucket_count
         return _whole_pages(self.latency_at + histogram_words)
+
+    @property
+    def slice_words(self) -> int:
+        """Words of one worker's slice: whole pages."""
+        return _whole_pages(self.arena_at + self.arena_words)
 
     @property
     def total_bytes(self) -> int:
@@ -201,6 +230,11 @@ class BoardLayout:
             "workers": self.workers,
             "cells": self.cells,
             "model_rows": self.model_rows,
+            "arena_words": self.arena_words,
+            "watch_slots": self.watch_slots,
+            "watch_fields": list(WatchField.__members__),
+            "watch_counters": list(WatchCounter.__members__),
+            "block_counters": list(BlockCounter.__members__),
             "counters": list(CellCounter.__members__),
             "worker_gauges": list(WorkerGauge.__members__),
             "model_gauges": list(ModelGauge.__members__),
@@ -221,20 +255,24 @@ class SliceView:
 
     cell_owners:   int64[cell]
     model_owners:  int64[model_row]
+    watches:       int64[watch_slot, watch_field]
     worker_gauges: int64[worker_gauge]
     model_gauges:  int64[model_row, model_gauge]
     counters:      int64[cell, cell_counter]
     sums:          int64[cell, latency_column]
     latency:       int64[cell, latency_column, bucket]
+    arena:         int64[arena_word]
     """
 
     cell_owners: IntArray
     model_owners: IntArray
+    watches: IntArray
     worker_gauges: IntArray
     model_gauges: IntArray
     counters: IntArray
     sums: IntArray
     latency: IntArray
+    arena: IntArray
 
     @classmethod
     def of(cls, layout: BoardLayout, words: memoryview) -> Self:
@@ -245,7 +283,10 @@ class SliceView:
         latency_end = layout.latency_at + cells * columns * layout.edges.bucket_count
         return cls(
             cell_owners=block[:cells],
-            model_owners=block[cells : layout.worker_gauges_at],
+            model_owners=block[cells : layout.watches_at],
+            watches=block[layout.watches_at : layout.worker_gauges_at].reshape(
+                layout.watch_slots, len(WatchField)
+            ),
             worker_gauges=block[layout.worker_gauges_at : layout.model_gauges_at],
             model_gauges=block[layout.model_gauges_at : layout.counters_at].reshape(
                 layout.model_rows, len(ModelGauge)
@@ -255,6 +296,7 @@ class SliceView:
             latency=block[layout.latency_at : latency_end].reshape(
                 cells, columns, layout.edges.bucket_count
             ),
+            arena=block[layout.arena_at : layout.arena_at + layout.arena_words],
         )
 
 

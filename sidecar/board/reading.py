@@ -8,7 +8,10 @@ No locks are taken, so a snapshot is not one instant. What can be seen:
   up to 256 exchanges of a worker in a counter and not yet in a histogram, or the other way round.
   The next snapshot has them in both.
 
-Only cells in use are read: reading a page would make it resident.
+- the same holds of an area: a block's own counters rise before its columns', so that a column may
+  lack up to one batch of a worker's rows that `ROWS` has, and columns may differ by as much.
+
+Only cells and blocks in use are read: reading a page would make it resident.
 
 Must not know: names, Prometheus, windows.
 """
@@ -27,8 +30,9 @@ from sidecar.board.layout import (
     ModelGauge,
     SliceView,
     WorkerGauge,
+    fingerprint,
 )
-from sidecar.sketch import Edges, Histogram, IntArray
+from sidecar.sketch import Area, AreaLayout, BlockCounter, Edges, Histogram, IntArray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +95,45 @@ def read_slices(layout: BoardLayout, slices: Sequence[memoryview]) -> Snapshot:
         sums=_frozen(np.stack([view.sums for view in views]).sum(axis=0)),
         latency={cell: _frozen(counts) for cell, counts in latency.items()},
     )
+
+
+def read_area(
+    layout: BoardLayout,
+    slices: Sequence[memoryview],
+    area: AreaLayout,
+    *,
+    slot: int,
+    at: int,
+    owner: str,
+) -> Area:
+    """The numbers of a watch, summed over those workers in whose slices the area is `owner`'s.
+
+    A worker that has not been told of the watch yet adds nothing. Raises IndexError when the board
+    has no such slot or words.
+    """
+    if not 0 <= slot < layout.watch_slots:
+        raise IndexError(f"no watch slot {slot}: the board has {layout.watch_slots}")
+    if not 0 <= at <= at + area.words <= layout.arena_words:
+        raise IndexError(f"no words {at} to {at + area.words}: the arena has {layout.arena_words}")
+    wanted = [fingerprint(owner), at, at + area.words]
+    total = Area.empty(area)
+    for words in slices:
+        view = SliceView.of(layout, words)
+        if view.watches[slot].tolist() == wanted:
+            counted = _used_part(area, view.arena[at : at + area.words])
+            if view.watches[slot].tolist() == wanted:  # nor was it given away meanwhile
+                total = total.merge(counted)
+    return total
+
+
+def _used_part(layout: AreaLayout, words: IntArray) -> Area:
+    """A copy of an area; blocks in which nothing was counted are not even looked at."""
+    copy = np.zeros(layout.words, np.int64)
+    copy[: layout.blocks_at] = words[: layout.blocks_at]
+    blocks, copied = layout.blocks_of(words), layout.blocks_of(copy)
+    for block in np.flatnonzero(blocks[:, : len(BlockCounter)].any(axis=1)):
+        copied[block] = blocks[block]
+    return Area(layout, _frozen(copy))
 
 
 def _frozen(array: IntArray) -> IntArray:

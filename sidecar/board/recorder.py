@@ -22,10 +22,11 @@ from sidecar.board.layout import (
     CellCounter,
     ModelGauge,
     SliceView,
+    WatchField,
     WorkerGauge,
     fingerprint,
 )
-from sidecar.sketch import ROW_WIDTH
+from sidecar.sketch import ROW_WIDTH, IntArray
 
 PENDING_ROWS = 256
 """Rows counted by one call of the kernel: a call costs about 1 us, and so 4 ns a row."""
@@ -158,6 +159,28 @@ class Recorder:
         if owners[_checked(row, len(owners), "model row")] != fingerprint(owner):
             self._view.model_gauges[row] = 0
             owners[row] = fingerprint(owner)
+
+    def open_area(self, slot: int, at: int, words: int, owner: str) -> IntArray:
+        """The area of a watch, `words` of the arena from `at` on, to be written by the caller.
+
+        If `owner` counted in just these words before, it goes on there; otherwise they are zeroed,
+        and whoever's area they were part of has lost it. Raises IndexError when the board has no
+        such slot or no such words.
+        """
+        watches, arena = self._view.watches, self._view.arena
+        _checked(slot, len(watches), "watch slot")
+        if not 0 <= at <= at + words <= len(arena):
+            raise IndexError(f"no words {at} to {at + words}: the arena has {len(arena)}")
+        area: IntArray = arena[at : at + words]
+        wanted = [fingerprint(owner), at, at + words]
+        if watches[slot].tolist() != wanted:
+            begins, ends = watches[:, WatchField.BEGIN], watches[:, WatchField.END]
+            overlapping = (begins < at + words) & (ends > at)
+            overlapping[slot] = True
+            watches[overlapping] = 0  # first: nobody reads as its own what is being zeroed
+            area[:] = 0
+            watches[slot] = wanted
+        return area
 
     def reset_cell(self, cell: int) -> None:
         """Zero a cell. Raises IndexError (no such cell).

@@ -5,10 +5,11 @@ Every column has `width` counters. The first `value_buckets` of them hold values
     numeric       edge count + 1 buckets, as in `Edges`: underflow, cells, overflow
     categorical   one per known category, in order, then `other`
 
-and the last two hold what is no value: `missing` (absent, null, NaN) and `nonfinite` (infinities; of
-a categorical column always 0). Beside the counts of `summed` buckets (the tails, and cells too wide
-to stand for their values) float64 sums of `value - center` are kept, so that means and Wasserstein
-distances stay exact there; unshifted sums would lose their variance to cancellation.
+and the last two hold what is no value: `missing` (absent, null, NaN) and `nonfinite` (infinities;
+of a categorical column always 0). Beside the counts of `summed` buckets (the tails, and cells too
+wide to stand for their values) float64 sums of `value - center` are kept, so that means and
+Wasserstein distances stay exact there; unshifted sums would lose their variance to cancellation.
+What one value adds is cut at `reach`: a sum that once held 1e300 would never show anything else.
 
 `bins` are the first buckets of the bins by which drift is judged: unions of neighbouring buckets,
 fixed when the reference was made.
@@ -22,6 +23,7 @@ Must not know: memory, processes, what drift is.
 from __future__ import annotations
 
 import hashlib
+import sys
 from itertools import pairwise
 
 import msgspec
@@ -79,6 +81,20 @@ class Column(Struct, frozen=True, kw_only=True):
     def width(self) -> int:
         """How many counters the column has."""
         return self.value_buckets + SPECIALS
+
+    @property
+    def reach(self) -> float:
+        """The most that one value adds to a sum, up or down: far beyond any value that is real.
+
+        2 ** 30 times the largest number of the reference; what is added later is then still known
+        to 2 ** -23 of that number, and no sum overflows.
+        """
+        if not self.edges:
+            return 0.0
+        largest = max(abs(self.edges[0]), abs(self.edges[-1]), abs(self.center))
+        if largest < sys.float_info.min:  # a column of zeros has no scale of its own
+            largest = 1.0
+        return min(largest * 2.0**30, 1e290)
 
     @property
     def content_hash(self) -> str:

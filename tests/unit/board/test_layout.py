@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from sidecar.board import LATENCY_COLUMNS, BoardLayout, CellCounter, ModelGauge, WorkerGauge
-from sidecar.board.layout import PAGE_BYTES, SliceView, fingerprint
+from sidecar.board.layout import PAGE_BYTES, SliceView, WatchField, fingerprint
 from sidecar.model import ShadowOutcome, StatusClass
 from sidecar.sketch import Edges
 
-LAYOUT = BoardLayout(workers=2, cells=4, model_rows=3)
+LAYOUT = BoardLayout(workers=2, cells=4, model_rows=3, arena_words=1000)
 PAGE_WORDS = PAGE_BYTES // 8
 
 
@@ -45,6 +45,7 @@ def test_slices_and_histograms_begin_on_pages():
     starts = [LAYOUT.slice_at(worker) for worker in range(LAYOUT.workers)]
     assert all(start % PAGE_WORDS == 0 for start in starts)
     assert LAYOUT.latency_at % PAGE_WORDS == 0
+    assert LAYOUT.arena_at % PAGE_WORDS == 0
     assert starts[0] * 8 >= len(LAYOUT.header)
 
 
@@ -58,6 +59,7 @@ def test_the_tables_of_a_slice_have_their_shapes_and_never_overlap():
     view = SliceView.of(LAYOUT, memoryview(words))
     assert view.cell_owners.shape == (4,)
     assert view.model_owners.shape == (3,)
+    assert view.watches.shape == (64, len(WatchField))
     assert view.worker_gauges.shape == (len(WorkerGauge),)
     assert view.model_gauges.shape == (3, len(ModelGauge))
     assert view.counters.shape == (4, len(CellCounter))
@@ -93,6 +95,8 @@ def test_a_board_of_nothing_is_refused(field):
         replace(LAYOUT, workers=3),
         replace(LAYOUT, cells=5),
         replace(LAYOUT, model_rows=4),
+        replace(LAYOUT, arena_words=1001),
+        replace(LAYOUT, watch_slots=65),
         replace(LAYOUT, edges=Edges.of([1, 2])),
     ],
 )
