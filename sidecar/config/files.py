@@ -23,6 +23,7 @@ SHORTEST_TOKEN_BYTES: Final = 16
 
 _ADMIN: Final = ("token_file",)
 _MODEL: Final = ("baseline",)
+_RECEIVER: Final = ("url_file", "token_file")
 
 # The keys of certificate, key and authorities.
 _TlsNames = tuple[str, str, str]
@@ -44,6 +45,13 @@ def resolve_files(settings: Settings, directory: Path) -> Settings:
             )
             for name, model in settings.models.items()
         },
+        alerts=msgspec.structs.replace(
+            settings.alerts,
+            receivers={
+                name: _resolved(receiver, _RECEIVER, directory)
+                for name, receiver in settings.alerts.receivers.items()
+            },
+        ),
     )
 
 
@@ -56,6 +64,12 @@ def examine_files(settings: Settings) -> Iterator[Problem]:
     for name, model in settings.models.items():
         path = child(child("$.models", name), "tls")
         yield from _tls_problems(path, model.tls, _UPSTREAM_TLS)
+    for name, receiver in settings.alerts.receivers.items():
+        for key in _RECEIVER:
+            file = getattr(receiver, key)
+            if file is not None:
+                path = child(child("$.alerts.receivers", name), key)
+                yield from _secret_problems(path, file)
 
 
 def _token_problems(path: str, file: str) -> Iterator[Problem]:
@@ -71,6 +85,16 @@ def _token_problems(path: str, file: str) -> Iterator[Problem]:
             found=f"{length} in {file}",
             fix="make one with `openssl rand -hex 32`",
         )
+
+
+def _secret_problems(path: str, file: str) -> Iterator[Problem]:
+    try:
+        empty = not Path(file).read_bytes().strip()
+    except OSError as error:
+        yield _unreadable(path, file, error)
+        return
+    if empty:
+        yield Problem(path=path, expected="a file with something in it", found=f"{file}, empty")
 
 
 def _tls_problems(path: str, tls: ListenTls | UpstreamTls, names: _TlsNames) -> Iterator[Problem]:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, field
 
+from sidecar.config.alerting import AlertSettings
 from sidecar.config.monitoring import DriftSettings, MonitorSettings, Segment
 from sidecar.config.units import Duration, Size
 from sidecar.payload import PayloadSettings
@@ -323,6 +324,7 @@ class Settings(_Settings, frozen=True, kw_only=True):
     log: LogSettings = field(default_factory=LogSettings)
     monitor: MonitorSettings = field(default_factory=MonitorSettings)
     drift: DriftSettings = field(default_factory=DriftSettings)
+    alerts: AlertSettings = field(default_factory=AlertSettings)
     sinks: ListForLater = ()
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sidecar.config.problems import Finding
+from sidecar.config.rules.alerts import examine_alerts
 from sidecar.config.rules.drift import examine_drift
 from sidecar.config.rules.limits import examine_limits
 from sidecar.config.rules.listeners import examine_listeners
@@ -21,4 +22,5 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield from examine_routes(settings)
     yield from examine_limits(settings)
     yield from examine_drift(settings)
+    yield from examine_alerts(settings)
     yield from examine_unused(settings)

@@ -162,7 +162,7 @@ def test_the_least_configuration_gets_every_default():
             (
                 "$.zzz: expected a known key, found `zzz`; known: `listen`, `tls`, `admin`, "
                 "`workers`, `state_dir`, `models`, `routes`, `limits`, `metrics`, `drain`, `log`, "
-                "`monitor`, `drift`, `sinks`"
+                "`monitor`, `drift`, `alerts`, `sinks`"
             ),
         ),
     ],

@@ -58,4 +58,5 @@ def test_what_it_says_of_a_reload_is_what_the_control_plane_does():
         "limits",
         "monitor",
         "drift",
+        "alerts",
     }
