@@ -5,6 +5,9 @@ changed cannot stay behind. `announce` sends an update to all that are connected
 know waits for `confirmed`. A worker that loses its connection while it is waited for stays awaited
 (it may still be serving) until it is back and has acknowledged. Updates may overlap: they are sent
 and answered in the order of their versions.
+
+What shall be observed is told the same way, but nobody waits for it (`observe`): a worker that does
+not read gets the newest plan when it does, and the ones in between never.
 """
 
 from __future__ import annotations
@@ -17,8 +20,20 @@ from typing import Final, cast
 
 from msgspec import Struct
 
+from sidecar.config.observation import ObservationPlan
 from sidecar.config.update import RoutingUpdate
-from sidecar.control.messages import Ack, FrameError, Frames, FromWorker, Hello, Install, frame
+from sidecar.control.messages import (
+    Ack,
+    FrameError,
+    Frames,
+    FromWorker,
+    Hello,
+    Install,
+    Learned,
+    Observe,
+    Observing,
+    frame,
+)
 
 log: Final = logging.getLogger("sidecar.control")
 
@@ -44,22 +59,33 @@ class InstallReport(Struct, frozen=True, kw_only=True):
 
 
 class WorkerStatus(Struct, frozen=True, kw_only=True):
-    """One expected worker as the controller knows it; `version` is what it acknowledged last."""
+    """One expected worker as the controller knows it; `version` is what it acknowledged last.
+
+    `observing` is the version of the plan that it observes by, `observing_error` why it refused the
+    newest.
+    """
 
     worker: int
     connected: bool
     pid: int | None
     version: int | None
     error: str | None
+    observing: int | None = None
+    observing_error: str | None = None
 
 
 class WorkerControl:
-    """Serves the control socket to `expected` workers. `clock` gives monotonic seconds."""
+    """Serves the control socket to `expected` workers. `clock` gives monotonic seconds.
+
+    `learned` is called with what a worker has learned; whoever owns the plan sets it.
+    """
 
     def __init__(self, update: RoutingUpdate, *, expected: int, clock: Callable[[], float]) -> None:
         self.expected = expected
         self._clock = clock
+        self.learned: Callable[[int, Learned], None] = _ignore
         self._update = update
+        self._plan: bytes | None = None
         self._links: dict[int, _Link] = {}
         self._installations: set[Installation] = set()
         self._server: asyncio.AbstractServer | None = None
@@ -87,6 +113,12 @@ class WorkerControl:
         for link in self._links.values():
             link.send(message)
         return installation
+
+    def observe(self, plan: ObservationPlan) -> None:
+        """Tell every worker to observe by `plan`; late joiners are told when they join."""
+        self._plan = frame(Observe(plan=plan))
+        for link in self._links.values():
+            link.send_plan(self._plan)
 
     async def install(self, update: RoutingUpdate, *, timeout_s: float) -> InstallReport:
         """Announce an update and wait until it is confirmed, at most this long."""
@@ -118,6 +150,8 @@ class WorkerControl:
                     pid=link.pid if link else None,
                     version=link.version if link else None,
                     error=link.error if link else None,
+                    observing=link.observing if link else None,
+                    observing_error=link.observing_error if link else None,
                 )
             )
         return found
@@ -131,6 +165,8 @@ class WorkerControl:
         if before is not None:
             before.close()
         link.send(frame(Install(update=self._update)))
+        if self._plan is not None:
+            link.send_plan(self._plan)
 
     def left(self, link: _Link) -> None:
         """A connection is gone."""
@@ -201,6 +237,10 @@ class _Link(asyncio.Protocol):
         self.pid: int | None = None
         self.version: int | None = None
         self.error: str | None = None
+        self.observing: int | None = None
+        self.observing_error: str | None = None
+        self._paused = False
+        self._waiting_plan: bytes | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's only behave like one
@@ -221,6 +261,22 @@ class _Link(asyncio.Protocol):
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(message)
 
+    def send_plan(self, message: bytes) -> None:
+        """Send a plan, or when the worker does not read, the newest one as soon as it does."""
+        if self._paused:
+            self._waiting_plan = message
+        else:
+            self.send(message)
+
+    def pause_writing(self) -> None:
+        self._paused = True
+
+    def resume_writing(self) -> None:
+        self._paused = False
+        if self._waiting_plan is not None:
+            message, self._waiting_plan = self._waiting_plan, None
+            self.send(message)
+
     def close(self) -> None:
         if self._transport is not None:
             self._transport.close()
@@ -231,8 +287,18 @@ class _Link(asyncio.Protocol):
             self._control.joined(self, message)
         elif self.worker < 0:
             raise FrameError("an acknowledgement came before the introduction")
+        elif isinstance(message, Learned):
+            self._control.learned(self.worker, message)
+        elif isinstance(message, Observing):
+            if message.error is None:
+                self.observing = message.version
+            self.observing_error = message.error
         else:
             if message.error is None:
                 self.version = message.version
             self.error = message.error
             self._control.acknowledged(self.worker, message)
+
+
+def _ignore(_worker: int, _learned: Learned) -> None:
+    """Nobody asks for what is learned."""

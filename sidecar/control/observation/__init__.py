@@ -1,0 +1,13 @@
+"""The controller's side of observing: what is watched, what was learned, and the past of it all.
+
+`Observer` owns the rest: it plans what workers observe, learns references where there are none, and
+takes the snapshots of which `History` cuts windows.
+"""
+
+from sidecar.control.observation.history import History, Pin
+from sidecar.control.observation.observer import Observer
+from sidecar.control.observation.plan import Watched
+from sidecar.control.observation.seating import Unwatched
+from sidecar.control.observation.windows import Window
+
+__all__ = ["History", "Observer", "Pin", "Unwatched", "Watched", "Window"]
