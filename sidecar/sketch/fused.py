@@ -117,13 +117,15 @@ def count_values(
             words[bases[row, key] + counter + 1] += failed[row]
 
     numbers = np.empty(rows, np.float64)
-    positions = np.empty(rows, np.uint32)
+    positions = np.empty(rows, np.uint32)  # unsigned: Numba would look out for negative ones
+    buckets = np.empty(rows, np.int64)
     for column in range(column_count):
         levels, tree_at, overflow = columns[column, 0], columns[column, 1], columns[column, 2]
         counts_at, targets_at = columns[column, 3], columns[column, 4]
         center, reach = scales[column, 0], scales[column, 1]
         leaves = 1 << levels
         tree = trees[tree_at : tree_at + leaves]
+
         for row in range(rows):
             numbers[row] = values[row, column]
             positions[row] = 1
@@ -131,35 +133,39 @@ def count_values(
             for row in range(rows):
                 position = positions[row]
                 positions[row] = 2 * position + (tree[position] <= numbers[row])
+
         for row in range(rows):
-            if outside[row] < 0:
-                continue
             number = numbers[row]
-            if abs(number) < LARGEST:
+            if outside[row] < 0 or number == NOT_COUNTED:
+                buckets[row] = -1
+            elif abs(number) <= LARGEST:
+                bucket = overflow
                 if levels != 0:
                     bucket = np.int64(positions[row]) - leaves
-                    outside[row] += bucket == 0 or bucket == overflow  # noqa: PLR1714 -- for Numba
+                    outside[row] += bucket == 0
                 elif 0 <= number < overflow:
                     bucket = int(number)
-                else:
-                    bucket = overflow
-                    outside[row] += 1
-            elif number == NOT_COUNTED:
-                continue
+                outside[row] += bucket == overflow
+                buckets[row] = bucket
             elif number != number:  # noqa: PLR0124 -- NaN
-                bucket = overflow + 1
+                buckets[row] = overflow + 1
             else:
-                bucket = overflow if levels == 0 or number == LARGEST else overflow + 2
+                buckets[row] = overflow + 2 if levels != 0 else overflow
                 outside[row] += 1
-            bin_target = targets[targets_at + bucket, 0]
-            sum_target = targets[targets_at + bucket, 1]
-            for key in range(keys):
+
+        for key in range(keys):
+            for row in range(rows):
+                bucket = buckets[row]
+                if bucket < 0:
+                    continue
                 base = bases[row, key]
+                bin_target = base + targets[targets_at + bucket, 0]
+                sum_target = targets[targets_at + bucket, 1]
                 words[base + counts_at + bucket] += 1
-                words[base + bin_target] += failed[row]
-                words[base + bin_target + latency_after] += max(latency_ns[row], 0)
+                words[bin_target] += failed[row]
+                words[bin_target + latency_after] += max(latency_ns[row], 0)
                 if sum_target >= 0:
-                    sums[base + sum_target] += min(max(number - center, -reach), reach)
+                    sums[base + sum_target] += min(max(numbers[row] - center, -reach), reach)
     return left_out
 
 
