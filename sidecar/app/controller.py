@@ -1,4 +1,4 @@
-"""The main function of the controller process: control socket, admin API, persistence.
+"""The main function of the controller process: control socket, admin API, persistence, observing.
 
 It may die at any time: workers go on, the launcher starts it again, and it resumes from the
 persisted state. Its listening sockets are the launcher's, so callers wait through a restart instead
@@ -31,8 +31,10 @@ from sidecar.app.inheritance import Inheritance
 from sidecar.app.process import DRAIN_SIGNAL, END_SIGNAL, ExitCode, accept_signals
 from sidecar.app.recovery import newest_state
 from sidecar.control.drain import Drain
+from sidecar.control.observation import Clocks, Observer, Places, Wanted
 from sidecar.control.persistence import StateFile
 from sidecar.control.plane import ControlPlane
+from sidecar.control.state import RoutingState
 from sidecar.control.workers import WorkerControl
 from sidecar.errors import SidecarError
 
@@ -67,7 +69,9 @@ async def _control(inherited: Inheritance, *, draining: bool) -> int:
         workers=workers,
         load=inherited.load,
         salts=new_salt,
+        reloaded=lambda settings: observer.want(Wanted.of(settings)),
     )
+    observer = _observer(inherited, state, workers)
     launcher = os.getppid()
     drain = Drain(lambda: os.kill(launcher, DRAIN_SIGNAL), begun=draining)
     stop, reload = asyncio.Event(), asyncio.Event()
@@ -88,14 +92,39 @@ async def _control(inherited: Inheritance, *, draining: bool) -> int:
             background = [
                 tasks.create_task(plane.keep_writing(), name="persist"),
                 tasks.create_task(_reload_when_told(plane, reload), name="reload"),
+                tasks.create_task(observer.run(), name="observe"),
             ]
             await stop.wait()
             for task in background:
                 task.cancel()
+        await observer.close()
     finally:
         await runner.cleanup()
         workers.close()
     return ExitCode.DONE
+
+
+def _observer(inherited: Inheritance, state: RoutingState, workers: WorkerControl) -> Observer:
+    """The observer of the routes that hold now, which a reload may have changed since the start."""
+    settings, state_dir = inherited.settings, inherited.state_dir
+    return Observer(
+        Wanted(
+            routes=state.routes,
+            models=state.models,
+            monitor=settings.monitor,
+            drift=settings.drift,
+        ),
+        board=inherited.board,
+        board_id=inherited.board_id,
+        workers=workers,
+        places=Places(
+            memory=state_dir.observation_file,
+            lessons=state_dir.provisional,
+            snapshots=state_dir.snapshots,
+        ),
+        clocks=Clocks(wall_ns=time.time_ns, monotonic_ns=time.monotonic_ns),
+        salts=new_salt,
+    )
 
 
 def _admin(inherited: Inheritance, plane: ControlPlane, drain: Drain) -> Admin:

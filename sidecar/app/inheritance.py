@@ -22,7 +22,8 @@ class Inheritance:
     """Settings as they were at start; sockets and memory that outlive any child.
 
     `load` reads the configuration file again; `initial` is the routing state of this start, for a
-    child that finds nothing newer on the disk; `started_s` is monotonic.
+    child that finds nothing newer on the disk; `board_id` tells this board from every other one,
+    so that its counts are not taken for those of another; `started_s` is monotonic.
     """
 
     settings: Settings
@@ -30,6 +31,7 @@ class Inheritance:
     state_dir: StateDir
     initial: RoutingState
     board: Board
+    board_id: str
     listeners: list[Listener]
     admin_listeners: list[socket.socket]
     control_listener: socket.socket

@@ -18,6 +18,7 @@ from sidecar.app.inheritance import Inheritance
 from sidecar.app.listeners import open_listeners, open_unix, shown
 from sidecar.app.state_dir import StateDir
 from sidecar.board import Board, BoardLayout, warm
+from sidecar.board.layout import WORD_BYTES
 from sidecar.config.addresses import UNIX
 from sidecar.config.settings import ListenTls, Settings
 from sidecar.control.persistence import StateFile
@@ -63,6 +64,7 @@ def prepare(
         workers=settings.workers,
         cells=initial.cells.capacity,
         model_rows=initial.model_rows.capacity,
+        arena_words=settings.monitor.memory // WORD_BYTES if settings.monitor.enabled else 0,
     )
     for listener in listeners:
         log.info(
@@ -76,6 +78,7 @@ def prepare(
         state_dir=state_dir,
         initial=initial,
         board=Board.allocate(layout, kernels),
+        board_id=salts(),
         listeners=listeners,
         admin_listeners=admin_listeners,
         control_listener=control_listener,

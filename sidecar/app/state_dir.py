@@ -1,8 +1,12 @@
 """The state directory: private where it is ours, and used by one sidecar at a time.
 
-    lock           held by the launcher for its whole life (the lock is the kernel's, not the file)
-    routing.msgpack  what `sidecar.control.persistence` writes
-    control.sock   where workers and controller meet
+    lock                 held by the launcher for its whole life (the lock is the kernel's, not the
+                         file)
+    routing.msgpack      what `sidecar.control.persistence` writes
+    observation.msgpack  what is observed, and where its numbers stand
+    provisional/         references that were learned, for each route and model
+    snapshots/           the past of all that is observed
+    control.sock         where workers and controller meet
 
 Two launchers on one directory would overwrite each other's rollbacks, so the second one is refused.
 """
@@ -73,6 +77,21 @@ class StateDir:
     def routing_file(self) -> Path:
         """Where the routing state is persisted."""
         return self.path / "routing.msgpack"
+
+    @property
+    def observation_file(self) -> Path:
+        """Where the seats of what is observed are persisted."""
+        return self.path / "observation.msgpack"
+
+    @property
+    def provisional(self) -> Path:
+        """Where references that were learned are kept."""
+        return self.path / "provisional"
+
+    @property
+    def snapshots(self) -> Path:
+        """Where the past of what is observed is kept."""
+        return self.path / "snapshots"
 
     @property
     def control_socket(self) -> Path:

@@ -90,6 +90,7 @@ async def _serve(inherited: Inheritance, index: int) -> int:
         inherited.state_dir.control_socket,
         Hello(worker=index, pid=os.getpid()),
         install=starter.install,
+        observe=lambda _plan: None,
         rng=random.random,
     )
     async with asyncio.TaskGroup() as tasks:

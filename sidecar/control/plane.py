@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from operator import attrgetter
 from typing import Final, Protocol
 
 from msgspec import Struct
@@ -35,6 +36,8 @@ NEEDS_RESTART: Final = (
     "metrics",
     "drain",
     "log",
+    "monitor.enabled",
+    "monitor.memory",
 )
 """What is settled when the processes start; a reload reports a change of these, no more."""
 
@@ -62,7 +65,10 @@ class ChangeReport(Struct, frozen=True, kw_only=True):
 
 
 class ControlPlane:
-    """Owns the routing state. `load` reads and checks the configuration file (blocking)."""
+    """Owns the routing state. `load` reads and checks the configuration file (blocking).
+
+    `reloaded` is told of a configuration file that was taken over.
+    """
 
     def __init__(
         self,
@@ -73,6 +79,7 @@ class ControlPlane:
         workers: WorkerControl,
         load: Callable[[], Settings],
         salts: Salts,
+        reloaded: Callable[[Settings], None] = lambda _settings: None,
     ) -> None:
         self.state = state
         self.workers = workers
@@ -80,6 +87,7 @@ class ControlPlane:
         self._store = store
         self._load = load
         self._salts = salts
+        self._reloaded = reloaded
         self._written_version = 0
         self._write_turn = asyncio.Lock()
         self._disk_refuses = False
@@ -130,6 +138,7 @@ class ControlPlane:
             raise ConfigError(
                 "; ".join(f"worker {w}: {why}" for w, why in report.install.refused.items())
             )
+        self._reloaded(settings)
         needs_restart = changed_keys(self._running, settings)
         log.info(
             "reloaded the configuration",
@@ -193,4 +202,4 @@ class ControlPlane:
 
 def changed_keys(running: Settings, loaded: Settings) -> list[str]:
     """Which of the keys that need a restart differ between two configurations."""
-    return [key for key in NEEDS_RESTART if getattr(running, key) != getattr(loaded, key)]
+    return [key for key in NEEDS_RESTART if attrgetter(key)(running) != attrgetter(key)(loaded)]

@@ -5,9 +5,19 @@ takes the snapshots of which `History` cuts windows.
 """
 
 from sidecar.control.observation.history import History, Pin
-from sidecar.control.observation.observer import Observer
+from sidecar.control.observation.observer import Clocks, Observer, Places, Wanted
 from sidecar.control.observation.plan import Watched
 from sidecar.control.observation.seating import Unwatched
 from sidecar.control.observation.windows import Window
 
-__all__ = ["History", "Observer", "Pin", "Unwatched", "Watched", "Window"]
+__all__ = [
+    "Clocks",
+    "History",
+    "Observer",
+    "Pin",
+    "Places",
+    "Unwatched",
+    "Wanted",
+    "Watched",
+    "Window",
+]

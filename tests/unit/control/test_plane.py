@@ -83,7 +83,13 @@ async def world(tmp_path, start, make_settings) -> AsyncIterator[World]:
     listener.listen()
     listener.setblocking(False)
     await made.workers.start(listener)
-    client = ControlClient(made.path, Hello(worker=0, pid=1), install=made.take, rng=random.random)
+    client = ControlClient(
+        made.path,
+        Hello(worker=0, pid=1),
+        install=made.take,
+        observe=lambda _plan: None,
+        rng=random.random,
+    )
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(client.run())
         await until(lambda: made.workers.status()[0].version == 1)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from sidecar.config.observation import ObservationPlan
 from sidecar.config.update import RoutingUpdate
 from sidecar.control.client import ControlClient
 from sidecar.control.messages import Ack, Hello, frame
@@ -24,11 +25,16 @@ class FakeWorker:
 
     def __init__(self, index: int, path: Path) -> None:
         self.installed: list[int] = []
+        self.observed: list[ObservationPlan] = []
         self.refuses: str | None = None
         self.may_answer = asyncio.Event()
         self.may_answer.set()
         self.client = ControlClient(
-            path, Hello(worker=index, pid=1000 + index), install=self.install, rng=random.random
+            path,
+            Hello(worker=index, pid=1000 + index),
+            install=self.install,
+            observe=self.observe,
+            rng=random.random,
         )
 
     async def install(self, update: RoutingUpdate) -> None:
@@ -36,6 +42,11 @@ class FakeWorker:
         if self.refuses is not None:
             raise ConfigError(self.refuses)
         self.installed.append(update.version)
+
+    def observe(self, plan: ObservationPlan) -> None:
+        if self.refuses is not None:
+            raise ConfigError(self.refuses)
+        self.observed.append(plan)
 
 
 class World:
