@@ -47,7 +47,7 @@ class Board:
         Who takes it up after another goes on counting where that one ended (see `reset_gauges`).
         Raises IndexError when the board has no such worker.
         """
-        return Recorder(self.layout, self._slice(worker_index), self.kernels.record_rows)
+        return Recorder(self.layout, self._slice(worker_index), self.kernels)
 
     def snapshot(self) -> Snapshot:
         """All numbers as they stand now."""

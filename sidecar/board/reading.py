@@ -6,10 +6,8 @@ No locks are taken, so a snapshot is not one instant. What can be seen:
   given to another key in between;
 - numbers that belong together may be one batch apart: a snapshot taken while the kernel runs shows
   up to 256 exchanges of a worker in a counter and not yet in a histogram, or the other way round.
-  The next snapshot has them in both.
-
-- the same holds of an area: a block's own counters rise before its columns', so that a column may
-  lack up to one batch of a worker's rows that `ROWS` has, and columns may differ by as much.
+  The next snapshot has them in both. Columns of an area may be apart by what the worker counted
+  while they were copied, and a block's own counters rise before theirs.
 
 Only cells and blocks in use are read: reading a page would make it resident.
 

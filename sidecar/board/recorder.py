@@ -16,7 +16,7 @@ from struct import Struct
 
 import numpy as np
 
-from sidecar.board.jit import RecordRows
+from sidecar.board.jit import Kernels
 from sidecar.board.layout import (
     BoardLayout,
     CellCounter,
@@ -67,16 +67,18 @@ class Recorder:
         "_rows",
         "_view",
         "_worker_gauges",
+        "count_values",
     )
 
-    def __init__(self, layout: BoardLayout, words: memoryview, record_rows: RecordRows) -> None:
+    def __init__(self, layout: BoardLayout, words: memoryview, kernels: Kernels) -> None:
         # Single numbers go through memoryviews: indexing one costs a third of NumPy's.
         self._worker_gauges = words[layout.worker_gauges_at : layout.model_gauges_at]
         self._model_gauges = words[layout.model_gauges_at : layout.counters_at]
         self._counters = words[layout.counters_at : layout.sums_at]
         self._view = SliceView.of(layout, words)
         self._edges = layout.edges.values
-        self._record_rows = record_rows
+        self._record_rows = kernels.record_rows
+        self.count_values = kernels.count_values  # for areas: their watches know the columns
         self._pending = bytearray(_FULL_BYTES)
         self._rows = np.frombuffer(self._pending, dtype=np.int64).reshape(PENDING_ROWS, ROW_WIDTH)
         self._at = 0
@@ -167,11 +169,9 @@ class Recorder:
         and whoever's area they were part of has lost it. Raises IndexError when the board has no
         such slot or no such words.
         """
-        watches, arena = self._view.watches, self._view.arena
-        _checked(slot, len(watches), "watch slot")
-        if not 0 <= at <= at + words <= len(arena):
-            raise IndexError(f"no words {at} to {at + words}: the arena has {len(arena)}")
-        area: IntArray = arena[at : at + words]
+        self.check_area(slot, at, words)
+        watches = self._view.watches
+        area: IntArray = self._view.arena[at : at + words]
         wanted = [fingerprint(owner), at, at + words]
         if watches[slot].tolist() != wanted:
             begins, ends = watches[:, WatchField.BEGIN], watches[:, WatchField.END]
@@ -181,6 +181,13 @@ class Recorder:
             area[:] = 0
             watches[slot] = wanted
         return area
+
+    def check_area(self, slot: int, at: int, words: int) -> None:
+        """Raises IndexError when the board has no such slot or no such words."""
+        _checked(slot, len(self._view.watches), "watch slot")
+        arena = len(self._view.arena)
+        if not 0 <= at <= at + words <= arena:
+            raise IndexError(f"no words {at} to {at + words}: the arena has {arena}")
 
     def reset_cell(self, cell: int) -> None:
         """Zero a cell. Raises IndexError (no such cell).

@@ -25,6 +25,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from itertools import pairwise
+from math import isfinite
 
 import msgspec
 from msgspec import Struct
@@ -44,7 +45,7 @@ class Column(Struct, frozen=True, kw_only=True):
 
     edges:      finite, strictly rising, at least two; empty for a categorical column
     categories: texts, each once; empty for a numeric column
-    center:     subtracted from what is summed: the mean of the reference
+    center:     finite; subtracted from what is summed: the mean of the reference
     summed:     buckets beside whose count a sum is kept, rising
     bins:       the first bucket of each bin, rising from 0
     """
@@ -63,8 +64,10 @@ class Column(Struct, frozen=True, kw_only=True):
         if numeric != (len(self.edges) >= 2) or (numeric and self.categories):
             raise ValueError(f"{self.name}: a numeric column has two edges or more, no other has")
         for what, values in (("edges", self.edges), ("summed", self.summed), ("bins", self.bins)):
-            if any(low >= high for low, high in pairwise(values)):
+            if not all(low < high for low, high in pairwise(values)):  # nor NaN among them
                 raise ValueError(f"{self.name}: {what} are not strictly rising")
+        if not all(map(isfinite, (*self.edges[:1], *self.edges[-1:], self.center))):
+            raise ValueError(f"{self.name}: edges and center are finite")
         if len(set(self.categories)) < len(self.categories):
             raise ValueError(f"{self.name}: a category is given twice")
         if not self.bins or self.bins[0] != 0 or self.bins[-1] >= self.value_buckets:
