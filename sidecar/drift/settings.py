@@ -24,6 +24,6 @@ class Thresholds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         int,
         Meta(
             ge=1,
-            description="Fewest effective rows (n / phi) on both sides; below: `insufficient_data`.",
+            description="Fewest effective rows (n / phi) on both sides, or `insufficient_data`.",
         ),
     ] = 500

@@ -1,0 +1,163 @@
+"""Tail probabilities that the standard library and NumPy lack: pure functions of arrays.
+
+SciPy has all of them and is the oracle of the tests; it is no dependency, since this page of code
+is all that would be used of it.
+
+The chi-square family comes from one integral. With M(t) = (1 - 2t)^(-df/2) exp(nc t / (1 - 2t)),
+the moment generating function of the noncentral chi-square law,
+
+    P(X > x) = 1/(2 pi i)  integral of  M(t) exp(-t x) / t dt
+
+along any path from -i oo to +i oo that crosses the real axis between 0 and 1/2 (crossing below 0
+gives -P(X <= x)). The path here crosses at the saddle point and bends to the right, where the
+integrand falls off doubly exponentially, so that a trapezoidal sum of 80 terms is exact but for
+rounding: relative error below 1e-9 in the tail, absolute error below 1e-11 elsewhere (against
+SciPy, df 1 to 300, nc to 1e6, x to 1e7). The work does not grow with the parameters, as that of a
+Poisson mixture does, and so there is no range beyond which an approximation has to take over.
+
+References: C. W. Helstrom, "Computing the generalized Marcum Q-function", IEEE Trans. Inf. Theory
+38 (1992); A. Gil, J. Segura, N. M. Temme, ACM TOMS 40 (2014); L. N. Trefethen and J. A. C.
+Weideman, "The exponentially convergent trapezoidal rule", SIAM Review 56 (2014).
+"""
+
+from __future__ import annotations
+
+from itertools import count
+from math import erfc, exp, pi, sqrt
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float64]
+
+_NODES = 80
+_REACH = 6.5
+_SLOPE = 0.4
+"""How far the path goes, in units of sinh of the saddle's width, and how much it bends: tan of the
+angle to the vertical far out. Beyond 1 a Gaussian integrand would no longer fall off."""
+
+
+def normal_sf(z: float) -> float:
+    """P(Z > z) of the standard normal law."""
+    return 0.5 * erfc(z / sqrt(2))
+
+
+def normal_cdf(z: float) -> float:
+    """P(Z <= z) of the standard normal law, accurate in the lower tail too."""
+    return 0.5 * erfc(-z / sqrt(2))
+
+
+def kolmogorov_sf(x: float) -> float:
+    """P(K > x) of Kolmogorov's limit law of sqrt(n) D.
+
+    Two series that converge fast on either side of 1 (Feller 1948):
+    2 sum (-1)^(j-1) exp(-2 j^2 x^2) and 1 - sqrt(2 pi)/x sum exp(-(2j-1)^2 pi^2 / (8 x^2)).
+    """
+    if x <= 0.04:  # 1 - 1e-300 and less
+        return 1.0
+    if x < 1:
+        terms = (exp(-(((2 * j - 1) * pi / x) ** 2) / 8) for j in range(1, 6))
+        return 1.0 - sqrt(2 * pi) / x * sum(terms)
+    total = 0.0
+    for j in count(1):  # pragma: no branch  (terms fall faster than geometrically)
+        term = exp(-2 * (j * x) ** 2)
+        total += term if j % 2 else -term
+        if term <= 1e-17 * total or term == 0.0:
+            break
+    return 2 * total
+
+
+def chi2_sf(x: npt.ArrayLike, df: npt.ArrayLike) -> FloatArray:
+    """P(X > x) of the chi-square law; arguments broadcast. See the module's text."""
+    return ncx2_sf(x, df, 0.0)
+
+
+def ncx2_sf(x: npt.ArrayLike, df: npt.ArrayLike, nc: npt.ArrayLike) -> FloatArray:
+    """P(X > x) of the noncentral chi-square law, `df >= 1` and `nc >= 0`; arguments broadcast.
+
+    Relative error below 1e-9 where x is above the mean, absolute error below 1e-11 elsewhere.
+    Cost: about 300 us per call and 12 us per value.
+    """
+    shape = np.broadcast_shapes(np.shape(x), np.shape(df), np.shape(nc))
+    values = (np.broadcast_to(np.asarray(v, np.float64), shape).ravel() for v in (x, df, nc))
+    at, freedom, shift = values
+    upper = at > freedom + shift
+    with np.errstate(divide="ignore", over="ignore", under="ignore"):
+        tail = _tail(np.maximum(at, np.finfo(np.float64).tiny), freedom, shift, upper)
+    result: FloatArray = np.clip(np.where(upper, tail, 1.0 - tail), 0.0, 1.0)
+    return result.reshape(shape)
+
+
+def ncx2_sf_sankaran(x: npt.ArrayLike, df: npt.ArrayLike, nc: npt.ArrayLike) -> FloatArray:
+    """P(X > x) of the noncentral chi-square law by a normal approximation of (X / mean)^h.
+
+    Absolute error below 0.002 for df >= 9, below 0.06 for df = 1; in the far tail only the order
+    of magnitude. Cost: about 0.1 us per value. Reference: M. Sankaran, Biometrika 50 (1963).
+    """
+    at, freedom, shift = (np.asarray(v, np.float64) for v in (x, df, nc))
+    mean, spread, third = freedom + shift, freedom + 2 * shift, freedom + 3 * shift
+    h = 1 - 2 * mean * third / (3 * spread * spread)
+    p = spread / (mean * mean)
+    m = (h - 1) * (1 - 3 * h)
+    centre = 1 + h * p * (h - 1 - 0.5 * (2 - h) * m * p)
+    width = h * np.sqrt(2 * p) * (1 + 0.5 * m * p)
+    return _normal_sf(((np.maximum(at, 0.0) / mean) ** h - centre) / width)
+
+
+def _tail(
+    x: FloatArray, df: FloatArray, nc: FloatArray, upper: npt.NDArray[np.bool_]
+) -> FloatArray:
+    """P(X > x) where `upper`, else P(X <= x): `float64[n]`."""
+    s = _saddle(x, df, nc, upper)
+    t = (1 - s) / 2
+    width = 1 / np.sqrt(2 * df / s**2 + 4 * nc / s**3 + 1 / t**2)
+    height = -df / 2 * np.log(s) + nc * t / s - t * x - np.log(np.abs(t))
+    v = np.arange(_NODES + 1)[:, None] * (_REACH / _NODES)
+    step = width * (1j * np.sinh(v) + _SLOPE * (np.cosh(v) - 1))
+    phase = (
+        -df / 2 * np.log1p(-2 * step / s)
+        + nc * step / (s * (s - 2 * step))
+        - x * step
+        - np.log1p(step / t)
+    )
+    terms = (np.exp(phase) * (np.cosh(v) - 1j * _SLOPE * np.sinh(v))).real
+    terms[0] *= 0.5
+    total: FloatArray = np.exp(height) * terms.sum(axis=0) * width * (_REACH / _NODES / pi)
+    return total
+
+
+def _saddle(
+    x: FloatArray, df: FloatArray, nc: FloatArray, upper: npt.NDArray[np.bool_]
+) -> FloatArray:
+    """s = 1 - 2t where the integrand is least along the real axis: in (0, 1), or above 1.
+
+    It solves x s^3 - (df + x + 2) s^2 + (df - nc) s + nc = 0, which is >= 0 at 0, -2 at 1 and
+    positive far out. Any point nearby serves as well, so 40 bisections are plenty.
+    """
+    low = np.where(upper, 0.0, 1.0)
+    high = np.where(upper, 1.0, 2 + (df + 2 + nc) / x)
+    for _ in range(40):
+        middle = (low + high) / 2
+        value = ((x * middle - (df + x + 2)) * middle + (df - nc)) * middle + nc
+        beyond = (value < 0) == upper
+        high = np.where(beyond, middle, high)
+        low = np.where(beyond, low, middle)
+    return (low + high) / 2
+
+
+def _normal_sf(z: FloatArray) -> FloatArray:
+    """`normal_sf` of arrays, to 1.2e-7 relative: W. J. Cody's fit as in Numerical Recipes 6.2.2."""
+    a = np.abs(z) / sqrt(2)
+    t = 2 / (2 + a)
+    fit = np.zeros_like(t)
+    for coefficient in reversed(_ERFC):
+        fit = fit * t + coefficient
+    half = 0.5 * t * np.exp(-a * a + fit)
+    result: FloatArray = np.where(z >= 0, half, 1 - half)
+    return result
+
+
+_ERFC = (
+    -1.26551223, 1.00002368, 0.37409196, 0.09678418, -0.18628806, 0.27886807, -1.13520398,
+    1.48851587, -0.82215223, 0.17087277,
+)  # fmt: skip
