@@ -1,18 +1,29 @@
-"""How the admin API answers: JSON always, errors in the form that the data plane uses too."""
+"""How the admin API reads and answers: JSON, errors in the form that the data plane uses too."""
 
 from __future__ import annotations
 
 import logging
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Handler
+from msgspec import Struct
 
 from sidecar.config.problems import InvalidConfig
-from sidecar.errors import SidecarError
+from sidecar.errors import ClientError, SidecarError
 
 log: Final = logging.getLogger("sidecar.admin")
+
+B = TypeVar("B", bound=Struct)
+
+
+async def body_of(request: web.Request, kind: type[B]) -> B:
+    """The JSON body of a call. Raises ClientError (422) that says what is wrong with it."""
+    try:
+        return msgspec.json.decode(await request.read(), type=kind)
+    except msgspec.DecodeError as error:
+        raise ClientError(str(error), status=422, code="bad_body") from error
 
 
 def answer(data: object, *, status: int = 200) -> web.Response:

@@ -5,32 +5,31 @@
     POST /api/v1/weights  {"route", "weights": {canary: percent}}      DELETE ?route= resets
     POST /api/v1/rollback {"route"?}    /api/v1/reload    /api/v1/drain
 
+Parts with calls of their own (`observation_api`, ...) bring them as a route table in `further`.
+
 Must not know: sockets, signals, how metrics are written.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Final, TypeVar
+from typing import Final
 
-import msgspec
 from aiohttp import web
 from msgspec import Struct
 
-from sidecar.admin.answers import answer, errors_as_json
+from sidecar.admin.answers import answer, body_of, errors_as_json
 from sidecar.admin.guard import TokenSource, guard_changes
+from sidecar.admin.observation_views import ObservationView
 from sidecar.admin.readiness import Readiness, readiness
 from sidecar.admin.views import change_view, routes_view, status_view, weights_view
 from sidecar.board import Snapshot
 from sidecar.control.drain import Drain
 from sidecar.control.plane import ChangeReport, ControlPlane
-from sidecar.errors import ClientError
 
 LARGEST_BODY_BYTES: Final = 64 * 1024
-
-B = TypeVar("B", bound=Struct)
 
 
 class WeightsChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -48,7 +47,10 @@ class RollbackOrder(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Admin:
-    """What the API speaks for. `render_metrics(accept)` gives an exposition and its type."""
+    """What the API speaks for. `render_metrics(accept)` gives an exposition and its type.
+
+    `observation` shows what is observed, when anything is; `further` are calls of other parts.
+    """
 
     plane: ControlPlane
     drain: Drain
@@ -58,6 +60,8 @@ class Admin:
     token_source: TokenSource
     uptime_s: Callable[[], float]
     version: str
+    observation: Callable[[], ObservationView | None] = lambda: None
+    further: Sequence[web.RouteDef] = ()
 
     def application(self) -> web.Application:
         """The aiohttp application with every call and its guard."""
@@ -78,6 +82,7 @@ class Admin:
                 web.post("/api/v1/rollback", self.rollback),
                 web.post("/api/v1/reload", self.reload),
                 web.post("/api/v1/drain", self.begin_drain),
+                *self.further,
             ]
         )
         return application
@@ -109,6 +114,7 @@ class Admin:
                 uptime_s=self.uptime_s(),
                 draining=self.drain.begun,
                 persisted=plane.persisted,
+                observation=self.observation(),
             )
         )
 
@@ -124,7 +130,7 @@ class Admin:
 
     async def set_weights(self, request: web.Request) -> web.Response:
         """Change percentages until they are reset."""
-        change = await _body(request, WeightsChange)
+        change = await body_of(request, WeightsChange)
         return self._changed(await self.plane.set_weights(change.route, change.weights))
 
     async def reset_weights(self, request: web.Request) -> web.Response:
@@ -133,7 +139,7 @@ class Admin:
 
     async def rollback(self, request: web.Request) -> web.Response:
         """Take canaries off the traffic."""
-        order = await _body(request, RollbackOrder) if request.can_read_body else RollbackOrder()
+        order = await body_of(request, RollbackOrder) if request.can_read_body else RollbackOrder()
         report = await self.plane.rollback(order.route)
         self.observe_rollback_s(report.install.duration_s)
         return self._changed(report)
@@ -158,10 +164,3 @@ class Admin:
         """The change as it is now: 504 when a connected worker has not confirmed it (yet)."""
         status = HTTPStatus.OK if report.install.complete else HTTPStatus.GATEWAY_TIMEOUT
         return answer(change_view(self.plane.state, report), status=status)
-
-
-async def _body(request: web.Request, kind: type[B]) -> B:
-    try:
-        return msgspec.json.decode(await request.read(), type=kind)
-    except msgspec.DecodeError as error:
-        raise ClientError(str(error), status=422, code="bad_body") from error

@@ -1,8 +1,8 @@
 """`/metrics`: what the board, the routing and the processes say, in the words of Prometheus.
 
-One registry of our own with three collectors; prometheus_client writes the text. Which metrics
-there are, and what they mean, is docs/metrics.md; label values come from the configuration and
-from closed sets, never from a request.
+One registry of our own; each part has a collector, and prometheus_client writes the text. Which
+metrics there are, and what they mean, is docs/metrics.md; label values come from the configuration
+and from closed sets, never from a request.
 
 Must not know: HTTP. Who serves it passes the Accept header and sends what comes back.
 """
@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
 
 from sidecar.admin.board_metrics import BoardMetrics, NamedPlaces
 from sidecar.admin.durations import DurationMetric
@@ -27,7 +28,8 @@ class Exposition:
 
     `snapshot` reads the board; `routing` says whose its cells and rows are, and by which version;
     `processes` maps `launcher`, `controller`, `worker-0`, ... to the pids that run now. All three
-    are called once per rendering. `buckets_s` are the upper bounds of latency buckets.
+    are called once per rendering. `buckets_s` are the upper bounds of latency buckets, `further`
+    the collectors of other parts.
 
     Raises ConfigError when the buckets do not rise or lie outside of what the board can tell apart.
     """
@@ -40,6 +42,7 @@ class Exposition:
         processes: Callable[[], Mapping[str, int]],
         buckets_s: Sequence[float],
         version: str,
+        further: Sequence[Collector] = (),
     ) -> None:
         self._rollbacks = DurationMetric(
             "sidecar_rollback_duration_seconds",
@@ -51,6 +54,7 @@ class Exposition:
             BoardMetrics(snapshot, routing, buckets_s=buckets_s, version=version),
             self._rollbacks,
             ProcessMetrics(processes),
+            *further,
         ):
             self._registry.register(collector)
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
+from sidecar.admin.observation_views import ObservationView
 from sidecar.admin.readiness import Readiness
 from sidecar.board import CellCounter, ModelGauge, Snapshot, WorkerGauge
 from sidecar.config.settings import Match, Sticky
@@ -59,6 +60,7 @@ class StatusView(Struct, frozen=True, kw_only=True):
     overrides: list[Override]
     workers: list[WorkerView]
     models: list[ModelView]
+    observation: ObservationView | None = None
 
 
 class LatencyView(Struct, frozen=True, kw_only=True):
@@ -128,6 +130,7 @@ def status_view(
     uptime_s: float,
     draining: bool,
     persisted: bool,
+    observation: ObservationView | None = None,
 ) -> StatusView:
     """The answer of `/api/v1/status`."""
     return StatusView(
@@ -141,6 +144,7 @@ def status_view(
         overrides=state.overridden(),
         workers=[_worker(worker, snapshot) for worker in workers],
         models=[_model(name, state, snapshot) for name in state.models],
+        observation=observation,
     )
 
 

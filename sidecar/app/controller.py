@@ -26,6 +26,9 @@ from aiohttp import web
 import sidecar
 from sidecar.admin.api import Admin
 from sidecar.admin.exposition import Exposition
+from sidecar.admin.observation_api import ObservationCalls
+from sidecar.admin.observation_metrics import ObservationMetrics
+from sidecar.admin.observation_views import observation_view
 from sidecar.admin.token import TokenFile
 from sidecar.app.inheritance import Inheritance
 from sidecar.app.process import DRAIN_SIGNAL, END_SIGNAL, ExitCode, accept_signals
@@ -79,7 +82,7 @@ async def _control(inherited: Inheritance, *, draining: bool) -> int:
 
     await workers.start(inherited.control_listener)
     runner = web.AppRunner(
-        _admin(inherited, plane, drain).application(),
+        _admin(inherited, plane, drain, observer).application(),
         access_log=None,
         shutdown_timeout=CLOSE_TIMEOUT_S,
     )
@@ -127,13 +130,14 @@ def _observer(inherited: Inheritance, state: RoutingState, workers: WorkerContro
     )
 
 
-def _admin(inherited: Inheritance, plane: ControlPlane, drain: Drain) -> Admin:
+def _admin(inherited: Inheritance, plane: ControlPlane, drain: Drain, observer: Observer) -> Admin:
     exposition = Exposition(
         snapshot=inherited.board.snapshot,
         routing=lambda: plane.routing,
         processes=lambda: _processes(plane),
         buckets_s=inherited.settings.metrics.buckets,
         version=sidecar.__version__,
+        further=[ObservationMetrics(observer)],
     )
     token_file = inherited.settings.admin.token_file
     return Admin(
@@ -145,6 +149,8 @@ def _admin(inherited: Inheritance, plane: ControlPlane, drain: Drain) -> Admin:
         token_source=TokenFile(Path(token_file)) if token_file else lambda: None,
         uptime_s=lambda: time.monotonic() - inherited.started_s,
         version=sidecar.__version__,
+        observation=lambda: observation_view(observer),
+        further=ObservationCalls(observer).routes(),
     )
 
 

@@ -30,6 +30,7 @@ MODULES: Final = {
     "schema": "sidecar.cli.schema",
     "status": "sidecar.cli.status",
     "weights": "sidecar.cli.weights",
+    "snapshot": "sidecar.cli.snapshots",
     "rollback": "sidecar.cli.lifecycle",
     "reload": "sidecar.cli.lifecycle",
     "drain": "sidecar.cli.lifecycle",

@@ -8,9 +8,11 @@ from sidecar.control.observation.history import History, Pin
 from sidecar.control.observation.observer import Clocks, Observer, Places, Wanted
 from sidecar.control.observation.plan import Watched
 from sidecar.control.observation.seating import Unwatched
+from sidecar.control.observation.subjects import OTHER
 from sidecar.control.observation.windows import Window
 
 __all__ = [
+    "OTHER",
     "Clocks",
     "History",
     "Observer",

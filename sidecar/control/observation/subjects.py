@@ -17,6 +17,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import msgspec
 
@@ -27,6 +28,9 @@ from sidecar.config.settings import RouteSettings
 from sidecar.model import CellKey, Role
 from sidecar.payload import PayloadSettings, Protocol
 from sidecar.sketch import AreaLayout, BlockCounter, Column, WatchCounter
+
+OTHER: Final = "other"
+"""How people are shown what is none of a segment's values."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,17 +157,21 @@ def _may_speak_openai(
 
 
 def _segment(segment: Segment, known: Sequence[Baseline]) -> SegmentPlan:
-    """A segment key with its values: listed, or of the first reference that has the key."""
+    """A segment key with its values: listed, or of the first reference that has the key.
+
+    A value that is called `other` counts as what it says.
+    """
     values = segment.values
     if not values:
-        named = (
+        of_key = (
             one.values
             for baseline in known
             for one in baseline.segments
             if one.name == segment.name
         )
-        values = next(named, ())
-    return SegmentPlan(name=segment.name, source=segment.source, values=values)
+        values = next(of_key, ())
+    told_apart = tuple(value for value in values if value != OTHER)
+    return SegmentPlan(name=segment.name, source=segment.source, values=told_apart)
 
 
 def _owner(key: CellKey, segments: Sequence[SegmentPlan], layout: AreaLayout) -> str:
