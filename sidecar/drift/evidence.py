@@ -9,16 +9,18 @@ from math import sqrt
 from typing import Final
 
 import numpy as np
-from msgspec import Struct
+from msgspec import Struct, structs
 
-from sidecar.drift import distance, homogeneity
+from sidecar.drift.distance import Placed, jensen_shannon, wasserstein
+from sidecar.drift.homogeneity import chi_square, kolmogorov_smirnov
 from sidecar.drift.psi import psi
 from sidecar.model import ColumnKind
 from sidecar.sketch.distribution import Distribution
 from sidecar.sketch.kernels import IntArray
 
 _YES: Final = frozenset({"1", "1.0", "true", "yes", "y", "positive"})
-_NO: Final = frozenset({"0", "0.0", "-1", "false", "no", "n", "negative"})
+_NO: Final = frozenset({"0", "0.0", "-1", "-1.0", "false", "no", "n", "negative"})
+_CLASSES: Final = (frozenset({0.0, 1.0}), frozenset({-1.0, 1.0}))
 
 
 class Side(Struct, frozen=True, kw_only=True):
@@ -74,76 +76,82 @@ def evidence(
     reference_phi: float = 1.0,
     current_phi: float = 1.0,
 ) -> Evidence:
-    """All statistics of one column; about 0.2 ms. Raises ValueError when the columns differ."""
-    if reference.column != current.column:
-        raise ValueError(f"{reference.column.name} was counted in two ways, and cannot be compared")
-    here, there = _side(reference, reference), _side(current, reference)
-    n, m = reference.count, current.count
+    """All statistics of one column; about 0.4 ms. Raises ValueError when the columns differ."""
+    column = reference.column
+    if column != current.column:
+        raise ValueError(f"{column.name} was counted in two ways, and cannot be compared")
+    numeric = column.kind is ColumnKind.NUMERIC
+    here, there = (Placed.of(side) if numeric else None for side in (reference, current))
+    shown = Evidence(
+        reference=_side(reference, reference, here), current=_side(current, reference, there)
+    )
+    n, m = shown.current.values, shown.reference.values
     if not n or not m:
-        return Evidence(reference=here, current=there)
-    size = 1 / (reference_phi / n + current_phi / m)
+        return shown
+    size = 1 / (reference_phi / m + current_phi / n)
     expected, found = reference.binned, current.binned
-    chi = homogeneity.chi_square(expected, found, size)
-    divergence = distance.jensen_shannon(expected, found)
-    numeric = reference.column.kind is ColumnKind.NUMERIC
-    ks = homogeneity.kolmogorov_smirnov(reference.values, current.values, size) if numeric else None
-    moved = distance.wasserstein(reference, current) if numeric else None
-    unit = distance.scale(reference) if numeric else None
-    return Evidence(
-        reference=here,
-        current=there,
+    chi = chi_square(expected, found, size)
+    divergence = jensen_shannon(expected, found)
+    shown = structs.replace(
+        shown,
         psi=psi(expected, found),
-        ks=ks.d if ks else None,
-        ks_p=ks.p if ks else None,
         chi_square=chi.statistic,
         chi_square_df=chi.df,
         chi_square_p=chi.p,
         cramers_v=chi.cramers_v,
         js_divergence=divergence,
         js_distance=sqrt(divergence),
+    )
+    if here is None or there is None:
+        return shown
+    ks = kolmogorov_smirnov(reference.values, current.values, size)
+    moved, spread = wasserstein(here, there), here.spread
+    return structs.replace(
+        shown,
+        ks=ks.d,
+        ks_p=ks.p,
         wasserstein=moved,
-        wasserstein_scaled=None if moved is None or unit is None else moved / unit,
+        wasserstein_scaled=None if spread is None else moved / spread,
     )
 
 
-def _side(side: Distribution, reference: Distribution) -> Side:
+def _side(side: Distribution, reference: Distribution, placed: Placed | None) -> Side:
     rows, count, values = side.rows, side.count, side.values
     if not rows:
         return Side(rows=0, values=0)
-    numeric = side.column.kind is ColumnKind.NUMERIC
     return Side(
         rows=rows,
         values=count,
         missing=side.missing / rows,
         nonfinite=side.nonfinite / rows,
-        new_category=int(values[-1]) / count if count and not numeric else None,
-        out_of_range=_outside(values, reference.values) if numeric else None,
-        mean=distance.mean(side) if numeric else None,
-        positive_rate=positive_rate(side),
+        new_category=int(values[-1]) / count if count and placed is None else None,
+        out_of_range=None if placed is None else _outside(values, reference.values),
+        mean=placed.mean if count and placed is not None else None,
+        positive_rate=positive_rate(side, placed),
     )
 
 
-def positive_rate(distribution: Distribution) -> float | None:
+def positive_rate(distribution: Distribution, placed: Placed | None) -> float | None:
     """Share of positives where all values are of two classes: 0 or 1, -1 or 1, no or yes.
 
-    None for other columns: of a score, what is positive depends on a threshold that only the
-    model's owner knows.
+    placed: where the values of a numeric column stand. None for other columns: of a score, what is
+    positive depends on a threshold that only the model's owner knows.
     """
-    count, values = distribution.count, distribution.values
-    if not count:
-        return None
+    values = distribution.values
     seen = np.flatnonzero(values)
-    if distribution.column.kind is ColumnKind.NUMERIC:
-        places = distance.positions(distribution)[seen]
-        if not (set(places.tolist()) <= {0.0, 1.0} or set(places.tolist()) <= {-1.0, 1.0}):
+    if not len(seen):
+        return None
+    if placed is not None:
+        classes = placed.places[seen].tolist() if len(seen) <= len(_CLASSES[0]) else ()
+        if not classes or not any(two.issuperset(classes) for two in _CLASSES):
             return None
-        return float(values[seen[places == 1.0]].sum() / count)
+        return float(placed.shares[seen[-1]]) if classes[-1] == 1 else 0.0
     names = [name.lower() for name in distribution.column.categories]
     yes = [at for at, name in enumerate(names) if name in _YES]
     no = [at for at, name in enumerate(names) if name in _NO]
     if len(yes) != 1 or len(no) != 1 or not set(seen.tolist()) <= {*yes, *no}:
         return None
-    return float(values[yes[0]] / count)
+    return float(values[yes[0]] / distribution.count)
 
 
 def _outside(values: IntArray, reference: IntArray) -> float | None:

@@ -23,28 +23,24 @@ Weideman, "The exponentially convergent trapezoidal rule", SIAM Review 56 (2014)
 from __future__ import annotations
 
 from itertools import count
-from math import erfc, exp, pi, sqrt
+from math import exp, pi, sqrt
 
 import numpy as np
 import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
 
+_LEAST = 1e-30
+"""Below it a value counts as this: nothing is below 0, and the cubes of 1/x are still numbers."""
+_AT_ONCE = 512
+"""Values that are summed together, so that their terms stay in the processor's cache (0.7 MB)."""
+_SMALLEST = 1e-9
+"""How close the saddle comes to the singular points 0 and 1 of s."""
 _NODES = 80
 _REACH = 6.5
 _SLOPE = 0.4
 """How far the path goes, in units of sinh of the saddle's width, and how much it bends: tan of the
 angle to the vertical far out. Beyond 1 a Gaussian integrand would no longer fall off."""
-
-
-def normal_sf(z: float) -> float:
-    """P(Z > z) of the standard normal law."""
-    return 0.5 * erfc(z / sqrt(2))
-
-
-def normal_cdf(z: float) -> float:
-    """P(Z <= z) of the standard normal law, accurate in the lower tail too."""
-    return 0.5 * erfc(-z / sqrt(2))
 
 
 def kolmogorov_sf(x: float) -> float:
@@ -76,16 +72,17 @@ def ncx2_sf(x: npt.ArrayLike, df: npt.ArrayLike, nc: npt.ArrayLike) -> FloatArra
     """P(X > x) of the noncentral chi-square law, `df >= 1` and `nc >= 0`; arguments broadcast.
 
     Relative error below 1e-9 where x is above the mean, absolute error below 1e-11 elsewhere.
-    Cost: about 300 us per call and 12 us per value.
+    Cost: about 150 us per call and 12 us per value.
     """
     shape = np.broadcast_shapes(np.shape(x), np.shape(df), np.shape(nc))
-    values = (np.broadcast_to(np.asarray(v, np.float64), shape).ravel() for v in (x, df, nc))
-    at, freedom, shift = values
-    upper = at > freedom + shift
-    with np.errstate(divide="ignore", over="ignore", under="ignore"):
-        tail = _tail(np.maximum(at, np.finfo(np.float64).tiny), freedom, shift, upper)
-    result: FloatArray = np.clip(np.where(upper, tail, 1.0 - tail), 0.0, 1.0)
-    return result.reshape(shape)
+    at, freedom, shift = (
+        np.broadcast_to(np.asarray(v, np.float64), shape).ravel() for v in (x, df, nc)
+    )
+    result = np.empty(at.size)
+    for start in range(0, at.size, _AT_ONCE):
+        part = slice(start, start + _AT_ONCE)
+        result[part] = _sf(np.maximum(at[part], _LEAST), freedom[part], shift[part])
+    return np.where(at > 0, result, 1.0).reshape(shape)
 
 
 def ncx2_sf_sankaran(x: npt.ArrayLike, df: npt.ArrayLike, nc: npt.ArrayLike) -> FloatArray:
@@ -101,7 +98,16 @@ def ncx2_sf_sankaran(x: npt.ArrayLike, df: npt.ArrayLike, nc: npt.ArrayLike) -> 
     m = (h - 1) * (1 - 3 * h)
     centre = 1 + h * p * (h - 1 - 0.5 * (2 - h) * m * p)
     width = h * np.sqrt(2 * p) * (1 + 0.5 * m * p)
-    return _normal_sf(((np.maximum(at, 0.0) / mean) ** h - centre) / width)
+    return normal_sf(((np.maximum(at, 0.0) / mean) ** h - centre) / width)
+
+
+def _sf(x: FloatArray, df: FloatArray, nc: FloatArray) -> FloatArray:
+    """P(X > x), `float64[n]`, from the tail that is the smaller one."""
+    upper = x > df + nc
+    with np.errstate(under="ignore"):
+        tail = _tail(x, df, nc, upper)
+    sf: FloatArray = np.clip(np.where(upper, tail, 1 - tail), 0.0, 1.0)
+    return sf
 
 
 def _tail(
@@ -115,10 +121,10 @@ def _tail(
     v = np.arange(_NODES + 1)[:, None] * (_REACH / _NODES)
     step = width * (1j * np.sinh(v) + _SLOPE * (np.cosh(v) - 1))
     phase = (
-        -df / 2 * np.log1p(-2 * step / s)
+        -df / 2 * np.log(1 - 2 * step / s)
         + nc * step / (s * (s - 2 * step))
         - x * step
-        - np.log1p(step / t)
+        - np.log(1 + step / t)
     )
     terms = (np.exp(phase) * (np.cosh(v) - 1j * _SLOPE * np.sinh(v))).real
     terms[0] *= 0.5
@@ -131,22 +137,27 @@ def _saddle(
 ) -> FloatArray:
     """s = 1 - 2t where the integrand is least along the real axis: in (0, 1), or above 1.
 
-    It solves x s^3 - (df + x + 2) s^2 + (df - nc) s + nc = 0, which is >= 0 at 0, -2 at 1 and
-    positive far out. Any point nearby serves as well, so 40 bisections are plenty.
+    It solves x s^3 - (df + x + 2) s^2 + (df - nc) s + nc = 0, which is at least 0 at 0, -2 at 1 and
+    positive far out: three real roots, of which the middle or the largest is meant. Any point
+    nearby serves as well, so that rounding in the trigonometric solution does no harm.
     """
-    low = np.where(upper, 0.0, 1.0)
-    high = np.where(upper, 1.0, 2 + (df + 2 + nc) / x)
-    for _ in range(40):
-        middle = (low + high) / 2
-        value = ((x * middle - (df + x + 2)) * middle + (df - nc)) * middle + nc
-        beyond = (value < 0) == upper
-        high = np.where(beyond, middle, high)
-        low = np.where(beyond, low, middle)
-    return (low + high) / 2
+    b, c, d = -(df + x + 2) / x, (df - nc) / x, nc / x
+    p = (3 * c - b * b) / 3
+    q = (2 * b**3 - 9 * b * c + 27 * d) / 27
+    radius = 2 * np.sqrt(-p / 3)
+    angle = np.arccos(np.clip(3 * q / (p * radius), -1.0, 1.0)) / 3
+    s = radius * np.cos(angle - np.where(upper, 2 * pi / 3, 0.0)) - b / 3
+    inside: FloatArray = np.where(
+        upper, np.clip(s, _SMALLEST, 1 - _SMALLEST), np.maximum(s, 1 + _SMALLEST)
+    )
+    return inside
 
 
-def _normal_sf(z: FloatArray) -> FloatArray:
-    """`normal_sf` of arrays, to 1.2e-7 relative: W. J. Cody's fit as in Numerical Recipes 6.2.2."""
+def normal_sf(z: FloatArray) -> FloatArray:
+    """P(Z > z) of the standard normal law, to 1.2e-7 relative in either direction.
+
+    Reference: the Chebyshev fit of erfc in Press et al., Numerical Recipes (1992), 6.2.
+    """
     a = np.abs(z) / sqrt(2)
     t = 2 / (2 + a)
     fit = np.zeros_like(t)
