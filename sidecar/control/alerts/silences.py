@@ -7,11 +7,17 @@ it takes nothing back: whoever was told that an alert fires is also told that it
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 from msgspec import Struct
 
-from sidecar.config.matchers import MatcherText, accepts_labels
+from sidecar.config.matchers import MatcherText, accepts_labels, objection
 from sidecar.control.alerts.lifecycle import Alert
+from sidecar.control.alerts.windows import NS_PER_S
+from sidecar.errors import ClientError
+
+LONGEST_S: Final = 365 * 86_400
+LONGEST_TEXT: Final = 500
 
 
 class Silence(Struct, frozen=True, kw_only=True):
@@ -45,3 +51,38 @@ def inhibited(alert: Alert, alerts: Iterable[Alert]) -> bool:
         and other.severity.rank > alert.severity.rank
         for other in alerts
     )
+
+
+def new_silence(
+    silence_id: str,
+    matchers: dict[str, MatcherText],
+    *,
+    now_ns: int,
+    for_s: float,
+    author: str,
+    comment: str,
+) -> Silence:
+    """A silence that begins now. Raises ClientError that says what is wrong with it."""
+    if not matchers:
+        raise _refusal("A silence needs at least one matcher, such as `alertname=errors`")
+    for label, matcher in matchers.items():
+        wrong = objection(matcher)
+        if wrong is not None:
+            raise _refusal(f"Expected a matcher for `{label}`, found {wrong}")
+    if not 0 < for_s <= LONGEST_S:
+        raise _refusal("A silence lasts more than 0s and at most 365d")
+    for name, text in (("author", author), ("comment", comment)):
+        if not text.strip() or len(text) > LONGEST_TEXT:
+            raise _refusal(f"A silence needs its {name}, in at most {LONGEST_TEXT} characters")
+    return Silence(
+        id=silence_id,
+        matchers=matchers,
+        from_ns=now_ns,
+        until_ns=now_ns + round(for_s * NS_PER_S),
+        author=author.strip(),
+        comment=comment.strip(),
+    )
+
+
+def _refusal(message: str) -> ClientError:
+    return ClientError(message, status=422, code="bad_silence")
