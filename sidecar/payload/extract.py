@@ -1,6 +1,7 @@
 """What a codec finds in the bodies of an exchange.
 
 Rows, not columns: requests carry one row mostly, and a row as the protocol has it needs no copying.
+Structs and not dataclasses: several are made per exchange, at a fifth of the cost.
 
 Must not know: protocols, edges, where values are counted.
 """
@@ -8,7 +9,8 @@ Must not know: protocols, edges, where values are counted.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct
 
 from sidecar.payload.names import Reason
 
@@ -25,8 +27,7 @@ class Undecodable(Exception):  # noqa: N818 - it states a fact about a body; nob
         self.detail = detail
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
+class Body(Struct, frozen=True):
     """A body as it passed, and what its head said about it.
 
     `json_bytes` is the length of the JSON part when tensors follow it in binary.
@@ -39,8 +40,7 @@ class Body:
     json_bytes: int | None = None
 
 
-@dataclass(slots=True)
-class Inputs:
+class Inputs(Struct):
     """A request: `rows[i][j]` is the value of the feature `names[j]` in row `i`.
 
     `names` is the same object for requests of the same form, so that it can be compared by
@@ -53,8 +53,7 @@ class Inputs:
     sourced: tuple[Value, ...] = ()
 
 
-@dataclass(slots=True)
-class Outputs:
+class Outputs(Struct):
     """An answer: one prediction and one score per row, as far as there are any.
 
     A score is the probability of the positive class when there are two, else the highest one, or
@@ -65,4 +64,4 @@ class Outputs:
     predictions: Sequence[Value] = ()
     scores: Sequence[float] = ()
     confidences: Sequence[float] = ()
-    measures: dict[str, float] = field(default_factory=dict)
+    measures: dict[str, float] = {}

@@ -18,9 +18,9 @@ class Source(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     header: Annotated[str | None, _doc("A request header field.")] = None
     feature: Annotated[str | None, _doc("A feature, by its name.")] = None
-    pointer: Annotated[
-        str | None, _doc("A JSON Pointer (RFC 6901) into the request's body.")
-    ] = None
+    pointer: Annotated[str | None, _doc("A JSON Pointer (RFC 6901) into the request's body.")] = (
+        None
+    )
 
 
 class PayloadSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -32,9 +32,9 @@ class PayloadSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     features: Annotated[
         tuple[str, ...],
         _doc(
-            "Names of features in the order of the values, where the protocol has none (one tensor, "
-            "bare rows, CSV without header); else those to observe. Empty: all, as they come, or "
-            "by the baseline."
+            "Names of features in the order of the values, where the protocol has none (one "
+            "tensor, bare rows, CSV without header); else those to observe. Empty: all, as they "
+            "come, or by the baseline."
         ),
     ] = ()
     instances: Annotated[
