@@ -18,7 +18,7 @@ from sidecar.model import ColumnKind, ColumnPart
 from sidecar.sketch.columns import Column
 
 CATEGORIES_AT_MOST: Final = 256
-LONGEST_CATEGORY: Final = 200  # characters; longer texts are no names of categories
+LONGEST_CATEGORY: Final = 256  # characters; longer texts are no names of categories
 SHARE_OF_A_BIN: Final = 0.02
 
 
