@@ -182,3 +182,8 @@ def encode_end(trailers: list[bytes]) -> bytes:
     if not trailers:
         return b"0\r\n\r\n"
     return b"".join((b"0\r\n", *trailers, b"\r\n"))
+
+
+def payload_of(body: bytes) -> bytes:
+    """The payload of a whole body as `encode_chunks` and `encode_end` write it."""
+    return b"".join(ChunkedDecoder().feed(body)[0])

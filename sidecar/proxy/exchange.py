@@ -7,6 +7,9 @@ The rules that must never break:
   `fallback`.
 - An answer that breaks off is broken off towards the client too: it never ends cleanly.
 - Every exchange is counted exactly once, in the cell of the model it was assigned to.
+
+What passes in an exchange of a watched model is given to the monitor when it is over, by reference,
+as said by the model that answered.
 """
 
 from __future__ import annotations
@@ -16,7 +19,8 @@ from typing import TYPE_CHECKING
 
 from sidecar.board import CellCounter
 from sidecar.errors import SidecarError, UpstreamError
-from sidecar.proxy.chunked import encode_chunks, encode_end
+from sidecar.monitor import Capture, Finished, Request, Ticket, Watcher
+from sidecar.proxy.chunked import ChunkedDecoder, encode_chunks, encode_end
 from sidecar.proxy.fields import tokens
 from sidecar.proxy.forwarding import (
     client_head,
@@ -42,8 +46,10 @@ class Exchange:
     """Between one client connection and whichever upstream connection serves it now."""
 
     __slots__ = (
+        "_answer_head",
         "_attempts_left",
         "_begun",
+        "_capture",
         "_chunked_answer",
         "_client",
         "_connection",
@@ -59,6 +65,7 @@ class Exchange:
         "_started_ns",
         "_status",
         "_target",
+        "_ticket",
         "_upstream_ns",
         "_wire",
         "_wire_bytes",
@@ -98,6 +105,9 @@ class Exchange:
         # What was or will be sent, while it may be needed again.
         self._wire: list[bytes] | None = None
         self._wire_bytes = 0
+        self._answer_head = b""
+        self._capture: Capture | None = None  # of bodies that come in pieces, when watched
+        self._ticket: Ticket | None = None  # what its copies are compared by
         self.complete = False  # the client's request has arrived whole
         self.close = head.close  # the client's connection ends with this answer
         self.request_id = request_id
@@ -125,6 +135,7 @@ class Exchange:
         shadows = self._decision.shadows
         if not complete:
             self._plan_keeping()
+            self._begin_capture(head, body)
         self._pool.acquire(self)
         if complete and shadows:
             self._mirror()
@@ -139,6 +150,18 @@ class Exchange:
         self._keep_bytes = keep
         self._wire_bytes = 0 if self._wire is None else sum(map(len, self._wire)) - self._head_bytes
 
+    def _begin_capture(self, head: bytes, body: bytes) -> None:
+        """Keep the body for the monitor too, if anyone may want it: `_wire` is given up early."""
+        monitor, decision = self._client.plane.monitor, self._decision
+        if monitor.watchers[decision.target.cell] is None and (
+            decision.fallback is None or monitor.watchers[decision.fallback.cell] is None
+        ):
+            return
+        self._capture = capture = monitor.capture()
+        request = capture.begin_request(head)
+        for piece in ChunkedDecoder().feed(body)[0] if self._head.chunked else (body,):
+            request.add(piece)
+
     def body(self, pieces: list[bytes], *, complete: bool, trailers: list[bytes]) -> None:
         """More of the client's body, decoded."""
         if self._head.chunked:
@@ -148,6 +171,9 @@ class Exchange:
         else:
             data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         self.complete = complete
+        if self._capture is not None and self._capture.request is not None:
+            for piece in pieces:
+                self._capture.request.add(piece)
         connection = self._connection
         if self._wire is not None:
             self._wire.append(data)
@@ -170,8 +196,14 @@ class Exchange:
         mirrors = self._installed.mirrors[self._decision.route.name]
         wire = self._wire
         data = None if wire is None else wire[0] if len(wire) == 1 else b"".join(wire)
+        ticket = None
         for shadow in self._decision.shadows:
-            mirrors[shadow.index].offer(data, self._head_bytes, head)
+            mirror = mirrors[shadow.index]
+            if ticket is None and mirror.watched and data and len(data) > self._head_bytes:
+                ticket = self._ticket = Ticket(
+                    Request(data, self._head_bytes, head.path, head.chunked)
+                )
+            mirror.offer(data, self._head_bytes, head, ticket)
 
     def skip_mirrors(self) -> None:
         """It is over and its request never was complete: the shadows get nothing."""
@@ -219,7 +251,10 @@ class Exchange:
                 total - upstream,
             )
         else:
-            self._count(CellCounter.FALLBACK)
+            self._record(CellCounter.FALLBACK)
+        watcher = client.plane.monitor.watchers[self._target.cell]
+        if watcher is not None or self._ticket is not None:
+            self._show(watcher, head.status, head.kept, body, total)
         client.done(self)
 
     def _connection_field(self) -> bytes:
@@ -253,7 +288,17 @@ class Exchange:
             )
         )
 
+        watcher = self._client.plane.monitor.watchers[self._target.cell]
+        if watcher is not None:
+            self._answer_head = head.kept
+            monitor = self._client.plane.monitor
+            if self._capture is None:
+                self._capture = monitor.capture()
+            monitor.begin_answer(self._capture, watcher, head.kept, self._started_ns)
+
     def piece(self, data: bytes) -> None:
+        if self._capture is not None:
+            self._capture.take_answer(data)
         if self._chunked_answer:
             data = b"%x\r\n%b\r\n" % (len(data), data)
         self._client.write(data)
@@ -274,7 +319,7 @@ class Exchange:
             return
         self._first_ns = self._upstream_ns = perf_counter_ns()
         self._client.write(switching_head(head, self._pool.model_line, self.request_id) + excess)
-        self._count(CellCounter(head.status // 100 - 1))
+        self._record(CellCounter(head.status // 100 - 1))
         join(
             self._client,
             connection,
@@ -363,7 +408,22 @@ class Exchange:
     # -- counting --------------------------------------------------------------------------------
 
     def _count(self, counter: CellCounter) -> None:
-        """Count how it ended, with what was measured by then."""
+        """Count how it ended, and show the monitor what passed."""
+        total_ns = self._record(counter)
+        watcher = self._client.plane.monitor.watchers[self._target.cell]
+        if watcher is None and self._ticket is None:
+            return
+        answered = counter not in (CellCounter.ERROR, CellCounter.ABORTED)
+        self._show(
+            watcher,
+            self._status if answered else 0,
+            self._answer_head,
+            b"",
+            total_ns if counter is not CellCounter.ABORTED else -1,
+        )
+
+    def _record(self, counter: CellCounter) -> int:
+        """Count how it ended, with what was measured by then; returns the whole duration."""
         now = perf_counter_ns()
         total = now - self._started_ns
         fell_back = self._target is not self._decision.target
@@ -377,3 +437,35 @@ class Exchange:
             self._first_ns - self._started_ns if self._first_ns and not fell_back else -1,
             total - upstream if answered and not fell_back else -1,
         )
+        return total
+
+    def _show(
+        self, watcher: Watcher | None, status: int, head: bytes, answer: bytes, total_ns: int
+    ) -> None:
+        """Show the monitor what passed, unless there was no body; `status` 0: no whole answer."""
+        ticket, capture = self._ticket, self._capture
+        request = ticket.request if ticket is not None else self._seen()
+        if watcher is None or request is None:
+            if ticket is not None:
+                ticket.settle(None)
+            if capture is not None:
+                capture.release()
+            return
+        self._client.plane.monitor.offer(
+            Finished(watcher, request, status, head, answer, total_ns, ticket, capture)
+        )
+
+    def _seen(self) -> Request | None:
+        """The request as the monitor reads it; None when it had no body."""
+        head, wire, capture = self._head, self._wire, self._capture
+        if capture is not None and capture.request is not None:
+            seen = capture.request_head
+            return Request(
+                seen, len(seen), head.path, complete=self.complete, pieces=capture.request
+            )
+        if wire is None:
+            return None  # nobody watched when it came
+        data = wire[0] if len(wire) == 1 else b"".join(wire)
+        if len(data) == self._head_bytes:
+            return None
+        return Request(data, self._head_bytes, head.path, head.chunked, self.complete)

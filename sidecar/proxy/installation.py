@@ -98,7 +98,13 @@ class _Builder:
                 if old == shadow and mirror.cell == cell:
                     return mirror
         pool = self._new_pool(shadow.model, shadow_settings(model, shadow), -1)
-        return Mirror(shadow, cell=cell, pool=pool, recorder=self._plane.recorder)
+        return Mirror(
+            shadow,
+            cell=cell,
+            pool=pool,
+            recorder=self._plane.recorder,
+            monitor=self._plane.monitor,
+        )
 
 
 def _shadows(update: RoutingUpdate, route: str) -> tuple[Shadow, ...]:

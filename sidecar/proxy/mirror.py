@@ -3,8 +3,8 @@
 A copy is made once the client's request is complete. It has its own pool, deadline, concurrency cap
 and breaker, so that whatever the shadow does, a client can neither wait for it nor fail by it.
 Every copy that is skipped or fails is counted by reason. The answer is read (so that the connection
-can be reused), timed and dropped; not faster than `READ_BYTES_PER_TICK`, since reading a flood
-would take the time of clients.
+can be reused), timed, shown to the monitor and dropped; not faster than `READ_BYTES_PER_TICK`,
+since reading a flood would take the time of clients.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from sidecar.board import CellCounter, Recorder
 from sidecar.config.settings import ModelSettings, Shadow, Timeouts
 from sidecar.errors import UpstreamError
 from sidecar.model import ShadowOutcome
+from sidecar.monitor import Capture, Finished, Monitor, Ticket
 from sidecar.proxy.forwarding import HeaderRewrite
 from sidecar.proxy.head import RequestHead, ResponseHead
 from sidecar.proxy.pool import Pool
@@ -27,6 +28,7 @@ READ_BYTES_PER_TICK: Final = 2 * 1024 * 1024  # 40 MB/s; a copy that needs more 
 
 _EXPECT: Final = b"\r\nExpect: 100-continue\r\n"
 _MARKED_END: Final = b"X-Sidecar-Shadow: 1\r\n\r\n"
+_NEVER_SENT: Final = (ShadowOutcome.SKIPPED_DRAINING, ShadowOutcome.SKIPPED_BREAKER)
 _COUNTERS: Final = {outcome: int(CellCounter.of_shadow(outcome)) for outcome in ShadowOutcome}
 
 
@@ -53,13 +55,16 @@ def shadow_settings(model: ModelSettings, shadow: Shadow) -> ModelSettings:
 class Mirror:
     """One shadow of one route."""
 
-    def __init__(self, shadow: Shadow, *, cell: int, pool: Pool, recorder: Recorder) -> None:
+    def __init__(
+        self, shadow: Shadow, *, cell: int, pool: Pool, recorder: Recorder, monitor: Monitor
+    ) -> None:
         self.max_body = int(shadow.max_body)
         self.pool = pool
         pool.on_tick = self.tick
         self.in_flight = 0
         self.draining = False
         self._recorder = recorder
+        self.monitor = monitor
         self.cell = cell
         self._concurrency = shadow.concurrency
         self._may_read = READ_BYTES_PER_TICK  # until the next tick
@@ -71,8 +76,18 @@ class Mirror:
             else None
         )
 
-    def offer(self, wire: bytes | None, head_bytes: int, head: RequestHead) -> None:
-        """Copy a complete request; `wire` is what the primary gets, None when too large to keep."""
+    @property
+    def watched(self) -> bool:
+        """Whether the monitor wants to see the answers."""
+        return self.monitor.watchers[self.cell] is not None
+
+    def offer(
+        self, wire: bytes | None, head_bytes: int, head: RequestHead, ticket: Ticket | None
+    ) -> None:
+        """Copy a complete request; `wire` is what the primary gets, None when too large to keep.
+
+        `ticket` is how the monitor will know what the answer is to be compared with.
+        """
         if self.draining:
             self._skip(ShadowOutcome.SKIPPED_DRAINING)
         elif wire is None or len(wire) - head_bytes > self.max_body:
@@ -85,7 +100,7 @@ class Mirror:
                 copy = b"".join((wire[: head_bytes - 2], _MARKED_END, wire[head_bytes:]))
             else:
                 copy = self._edited(wire[:head_bytes]) + wire[head_bytes:]
-            self.pool.acquire(_Copy(self, copy, head.method))
+            self.pool.acquire(_Copy(self, copy, head.method, ticket))
 
     def _edited(self, head: bytes) -> bytes:
         head = head.replace(_EXPECT, b"\r\n", 1)  # the body is here already
@@ -134,15 +149,29 @@ class Mirror:
 class _Copy:
     """One copy under way; an `upstream.Call`."""
 
-    __slots__ = ("_connection", "_data", "_first_ns", "_method", "_mirror", "_sent_ns", "_status")
+    __slots__ = (
+        "_answer_head",
+        "_capture",
+        "_connection",
+        "_data",
+        "_first_ns",
+        "_method",
+        "_mirror",
+        "_sent_ns",
+        "_status",
+        "_ticket",
+    )
 
-    def __init__(self, mirror: Mirror, data: bytes, method: bytes) -> None:
+    def __init__(self, mirror: Mirror, data: bytes, method: bytes, ticket: Ticket | None) -> None:
         self._mirror = mirror
         self._data = data
         self._method = method
+        self._ticket = ticket
         self._sent_ns = perf_counter_ns()
         self._first_ns = 0
         self._status = 0
+        self._answer_head = b""
+        self._capture: Capture | None = None
 
     def connected(self, connection: UpstreamConnection) -> None:
         data, self._data = self._data, b""
@@ -152,7 +181,8 @@ class _Copy:
     def answered(self, head: ResponseHead, body: bytes) -> None:
         self._status = head.status
         self._first_ns = perf_counter_ns()
-        self._end(ShadowOutcome.ANSWERED)
+        self._answer_head = head.kept
+        self._end(ShadowOutcome.ANSWERED, body)
 
     def interim(self, head: ResponseHead) -> None:
         pass
@@ -160,29 +190,60 @@ class _Copy:
     def begin(self, head: ResponseHead) -> None:
         self._status = head.status
         self._first_ns = perf_counter_ns()
+        monitor = self._mirror.monitor
+        watcher = monitor.watchers[self._mirror.cell]
+        if watcher is not None and self._ticket is not None:
+            self._answer_head = head.kept
+            self._capture = monitor.capture()
+            monitor.begin_answer(self._capture, watcher, head.kept, self._sent_ns)
 
     def piece(self, data: bytes) -> None:
+        if self._capture is not None:
+            self._capture.take_answer(data)
         self._mirror.read(len(data), self._connection)
 
     def end(self, trailers: list[bytes]) -> None:
-        self._end(ShadowOutcome.ANSWERED)
+        self._end(ShadowOutcome.ANSWERED, b"")
 
     def switched(self, head: ResponseHead, connection: UpstreamConnection, excess: bytes) -> None:
         connection.abort()
-        self._end(ShadowOutcome.BROKEN)
+        self._end(ShadowOutcome.BROKEN, b"")
 
     def failed(self, error: UpstreamError) -> None:
-        self._end(_outcome(error))
+        self._end(_outcome(error), b"")
 
     def upstream_full(self, full: bool) -> None:
         pass  # the copy is handed over whole; its size is capped
 
-    def _end(self, outcome: ShadowOutcome) -> None:
+    def _end(self, outcome: ShadowOutcome, answer: bytes) -> None:
+        total_ns = perf_counter_ns() - self._sent_ns
         self._mirror.ended(
             outcome,
             status=self._status,
-            total_ns=perf_counter_ns() - self._sent_ns,
+            total_ns=total_ns,
             first_byte_ns=self._first_ns - self._sent_ns,
+        )
+        ticket, capture = self._ticket, self._capture
+        if ticket is None:
+            return
+        monitor = self._mirror.monitor
+        watcher = monitor.watchers[self._mirror.cell]
+        if watcher is None or outcome in _NEVER_SENT:
+            if capture is not None:
+                capture.release()
+            return
+        status = self._status if outcome is ShadowOutcome.ANSWERED else 0
+        monitor.offer(
+            Finished(
+                watcher,
+                ticket.request,
+                status,
+                self._answer_head,
+                answer,
+                total_ns,
+                ticket,
+                capture,
+            )
         )
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from sidecar.board import Recorder, WorkerGauge
 from sidecar.config.settings import Limits
 from sidecar.config.update import RoutingUpdate
+from sidecar.monitor import Monitor
 from sidecar.proxy.client import ClientConnection
 from sidecar.proxy.forwarding import Hop, Ids
 from sidecar.proxy.head import RequestParser
@@ -56,9 +57,10 @@ class Installed:
 
 
 class Plane:
-    """See the module's text. `current` is set before the first connection is accepted."""
+    """See the module's text. `current` and `monitor` are set before there is a connection."""
 
     current: Installed
+    monitor: Monitor
 
     def __init__(self, recorder: Recorder, loop: asyncio.AbstractEventLoop, tasks: Tasks) -> None:
         self.recorder = recorder

@@ -1,22 +1,26 @@
-"""One worker of the data plane: listens, installs routing, keeps time, drains.
+"""One worker of the data plane: listens, installs routing, observes, keeps time, drains.
 
 Life: constructed with listening sockets that others keep open too; `install` (again whenever
-routing changes); `start`; `drain`. Its loop waits for the network only: never for disk, the
-controller or another worker.
+routing changes); `start`; `drain`; `observe` at any time. Its loop waits for the network only:
+never for disk, the controller or another worker.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from math import inf
 from typing import Final
 
 from sidecar.board import Recorder, WorkerGauge
+from sidecar.config.observation import ObservationPlan
 from sidecar.config.settings import Settings
 from sidecar.config.update import RoutingUpdate
 from sidecar.errors import ConfigError
+from sidecar.monitor import Learned, Monitor
 from sidecar.proxy.acceptor import Acceptor, Listener
+from sidecar.proxy.chunked import payload_of
 from sidecar.proxy.installation import build, take_over_board
 from sidecar.proxy.plane import Installed, Plane
 from sidecar.proxy.tasks import Tasks
@@ -35,25 +39,41 @@ DEFAULT_CONNECTIONS: Final = 16_384
 
 
 class Worker:
-    """See the module's text."""
+    """See the module's text. `learned` takes the rows that a plan asks for."""
 
     def __init__(
-        self, *, index: int, settings: Settings, sockets: list[Listener], recorder: Recorder
+        self,
+        *,
+        index: int,
+        settings: Settings,
+        sockets: list[Listener],
+        recorder: Recorder,
+        learned: Learned | None = None,
     ) -> None:
         loop = asyncio.get_running_loop()
         self.index = index
         self._loop = loop
         self._recorder = recorder
         self._tasks = Tasks(loop)
-        self._plane = Plane(recorder, loop, self._tasks)
+        self._plane = plane = Plane(recorder, loop, self._tasks)
+        self._monitor = plane.monitor = Monitor(
+            recorder,
+            dechunk=payload_of,
+            clock_ns=time.perf_counter_ns,
+            wall_ns=time.time_ns,
+            random=plane.random,
+            soon=loop.call_soon,
+            later=loop.call_later,
+            learned=learned,
+        )
         self._installed: Installed | None = None
         self._tick_handle: asyncio.TimerHandle | None = None
         self._ticked_at = loop.time()
         self._acceptors = [
-            Acceptor(one, self._plane, limit=settings.limits.connections or DEFAULT_CONNECTIONS)
+            Acceptor(one, plane, limit=settings.limits.connections or DEFAULT_CONNECTIONS)
             for one in sockets
         ]
-        self._plane.on_room = self._room
+        plane.on_room = self._room
 
     # -- routing ---------------------------------------------------------------------------------
 
@@ -63,12 +83,20 @@ class Worker:
         installed = build(update, self._plane, before)
         take_over_board(update, self._recorder)
         self._plane.current = self._installed = installed
+        self._monitor.remap(update.cells)
         if before is not None:
             kept = set(installed.all_pools())
             for pool in before.all_pools():
                 if pool not in kept:
                     self._plane.retire(pool)
         self._recorder.set_worker(WorkerGauge.ROUTING_VERSION, update.version)
+
+    def observe(self, plan: ObservationPlan) -> None:
+        """Look into bodies by `plan` from the next exchange on.
+
+        Raises ConfigError and changes nothing.
+        """
+        self._monitor.install(plan, () if self._installed is None else self._installed.update.cells)
 
     # -- life ------------------------------------------------------------------------------------
 
@@ -89,6 +117,7 @@ class Worker:
         self._tick_handle = self._loop.call_later(TICK_S, self._tick)
         if not late:
             self._plane.tick(now)
+        self._monitor.flush()
 
     def _room(self) -> None:
         for acceptor in self._acceptors:
@@ -147,5 +176,6 @@ class Worker:
             for pool in (*self._installed.all_pools(), *plane.retired):
                 pool.cut_off()
         await self._tasks.close()
+        self._monitor.drain()
         self._recorder.flush()
         return len(cut_off)

@@ -27,15 +27,18 @@ from harness.stream import DEADLINE_S, Stream
 from sidecar.board import Board, BoardLayout, CellCounter, ModelGauge, WorkerGauge
 from sidecar.board.jit import Kernels, warm
 from sidecar.board.reading import Snapshot
+from sidecar.config.observation import ObservationPlan, Watch
 from sidecar.config.settings import Limits, ModelSettings, RouteSettings, Settings
 from sidecar.config.update import RoutingUpdate
 from sidecar.model import CellKey, Role
 from sidecar.proxy import Listener, Worker
 from sidecar.routing import Split
+from sidecar.sketch import Area, AreaLayout
 
 T = TypeVar("T")
 CELLS = 32
 MODEL_ROWS = 16
+ARENA_WORDS = 1 << 18
 
 
 @cache
@@ -75,7 +78,8 @@ class RunningWorker:
         self._socket.listen(512)
         self._socket.setblocking(False)
         self._board = Board.allocate(
-            BoardLayout(workers=1, cells=CELLS, model_rows=MODEL_ROWS), _kernels()
+            BoardLayout(workers=1, cells=CELLS, model_rows=MODEL_ROWS, arena_words=ARENA_WORDS),
+            _kernels(),
         )
         self._recorder = self._board.recorder(0)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -210,6 +214,12 @@ class RunningWorker:
         assert self._loop is not None
         return asyncio.run_coroutine_threadsafe(self.worker.drain(timeout_s), self._loop)
 
+    def observe(self, plan: ObservationPlan) -> None:
+        """Have bodies looked into. Raises ConfigError."""
+        assert self.worker is not None
+        worker = self.worker
+        self.call(lambda: worker.observe(plan))
+
     # -- what the board says ---------------------------------------------------------------------
 
     def snapshot(self) -> Snapshot:
@@ -224,6 +234,13 @@ class RunningWorker:
             for at, key in enumerate(self._cells)
             if (key.model, key.role) == (model, role) and route in {None, key.route}
         )
+
+    def area(self, watch: Watch) -> Area:
+        """What was counted of a watch so far, everything that waits included."""
+        assert self.worker is not None
+        self.call(self.worker._plane.monitor.drain)
+        layout = AreaLayout(watch.columns, watch.measures, watch.block_count)
+        return self._board.read_area(layout, slot=watch.slot, at=watch.at, owner=watch.owner)
 
     def counted(self, model: str, counter: CellCounter, role: Role = Role.PRIMARY) -> int:
         """One counter of a model."""

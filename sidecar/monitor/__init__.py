@@ -1,0 +1,19 @@
+"""What passes, looked into between requests: bodies in, counts on the board, within a budget."""
+
+from sidecar.monitor.capture import Capture
+from sidecar.monitor.exchanges import Finished, Observation, Request
+from sidecar.monitor.learning import Learned
+from sidecar.monitor.monitor import Monitor
+from sidecar.monitor.pairs import Ticket
+from sidecar.monitor.watcher import Watcher
+
+__all__ = [
+    "Capture",
+    "Finished",
+    "Learned",
+    "Monitor",
+    "Observation",
+    "Request",
+    "Ticket",
+    "Watcher",
+]

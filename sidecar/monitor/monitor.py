@@ -1,0 +1,306 @@
+"""A worker's monitor: takes finished exchanges, and reads them while nothing else is to be done.
+
+    offer ─► pending ──(5 ms later)──► chosen ─► read, in slices of 0.5 ms ─► counted on the board
+               │                         │
+               └─ QUEUE_FULL             └─ SHED: beyond the budget, by chance
+
+The request path pays for one look at a list, and for a watched exchange for keeping references to
+what has passed. Whatever goes wrong in here is counted and logged, and never reaches it.
+
+In rounds: what has gathered is taken as a whole. If the budget allows for less than that, a random
+sample is read, so that what is counted is what passed. A shadow's answer shares the fate of the
+exchange it belongs to. Between two slices the event loop gets its turn.
+
+Must not know: HTTP, columns. Single-threaded: everything here belongs to the worker's event loop.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from sidecar.board import Recorder
+from sidecar.config.monitoring import MonitorSettings
+from sidecar.config.observation import ObservationPlan
+from sidecar.model import CellKey
+from sidecar.monitor.bodies import Dechunk, is_event_stream
+from sidecar.monitor.budget import Budget, Draw
+from sidecar.monitor.capture import Capture, Loss, Room
+from sidecar.monitor.exchanges import Finished
+from sidecar.monitor.installation import Installation, Watchers
+from sidecar.monitor.learning import Learned
+from sidecar.monitor.watcher import Sink, Watcher
+from sidecar.payload import Reason
+from sidecar.sketch import WatchCounter
+
+DELAY_S: Final = 0.005  # from the first exchange that waits until reading begins
+SLICE_NS: Final = 500_000  # of reading at a stretch: what a request may have to wait for
+LOOK_BACK_NS: Final = 5_000_000_000  # between two of a watcher's looks at what it has seen
+
+_OFFERED: Final = int(WatchCounter.OFFERED)
+_SHED: Final = int(WatchCounter.SHED)
+_QUEUE_FULL: Final = int(WatchCounter.QUEUE_FULL)
+_BROKEN: Final = int(WatchCounter.UNREAD_SHAPE)
+_LOST: Final = {Loss.NO_ROOM: _QUEUE_FULL, Loss.SHED: _SHED, Loss.BROKEN: _BROKEN}
+
+log: Final = logging.getLogger("sidecar.worker")
+
+
+class Monitor:
+    """See the module's text.
+
+    `watchers` holds, by the cells of the board, who watches them; its last is None, so that cell
+    -1, which is none, is watched by nobody. `soon` and `later` (seconds first) schedule on the
+    loop.
+    """
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        *,
+        dechunk: Dechunk,
+        clock_ns: Callable[[], int],
+        wall_ns: Callable[[], int],
+        random: Callable[[], float],
+        soon: Callable[[Callable[[], None]], object],
+        later: Callable[[float, Callable[[], None]], object],
+        learned: Learned | None = None,
+        sink: Sink | None = None,
+    ) -> None:
+        self.watchers: list[Watcher | None] = [None]
+        self._installation = Installation(
+            recorder, dechunk=dechunk, wall_ns=wall_ns, learned=learned, sink=sink
+        )
+        self._clock_ns = clock_ns
+        self._random = random
+        self._soon = soon
+        self._later = later
+        self._flush_at_once = sink is not None
+        self._plan: ObservationPlan | None = None
+        self._installed: Watchers = {}
+        self._pending: deque[Finished] = deque()
+        self._chosen: deque[Finished] = deque()
+        self._scheduled = False
+        self._looked_back_ns = clock_ns()
+        self._complained: set[type[Exception]] = set()
+        settings = MonitorSettings()
+        self._most = settings.pending
+        self._max_body = int(settings.max_body)
+        self._room_bytes = int(settings.pending_bytes)
+        self._room = Room(self._room_bytes)
+        self._budget = Budget(settings.max_cpu_share, clock_ns())
+
+    # -- what is watched -------------------------------------------------------------------------
+
+    def install(self, plan: ObservationPlan, cells: Sequence[CellKey | None]) -> None:
+        """Watch by `plan` from the next exchange on. Raises ConfigError and changes nothing.
+
+        `cells[i]` is whose numbers cell `i` of the board holds. Exchanges that wait are read by who
+        watches the same from now on.
+        """
+        if not plan.settings.enabled:
+            plan = ObservationPlan(version=plan.version, settings=plan.settings)
+        installed = self._installation.install(plan, self._plan, self._installed)
+        settings = plan.settings
+        if self._plan is None or self._plan.settings != settings:
+            self._budget = Budget(settings.max_cpu_share, self._clock_ns())
+        self._most = settings.pending
+        self._max_body = int(settings.max_body)
+        room_bytes = int(settings.pending_bytes)
+        self._room.left += room_bytes - self._room_bytes
+        self._room_bytes = room_bytes
+        self._plan = plan
+        self._installed = installed
+        self.remap(cells)
+        self._pending = self._handed_over(self._pending)
+        self._chosen = self._handed_over(self._chosen)
+
+    def remap(self, cells: Sequence[CellKey | None]) -> None:
+        """The board's cells belong to others now."""
+        watchers = [None if key is None else self._installed.get(key) for key in cells]
+        # An exchange may end in a cell of an update that is no longer: never fewer than there were.
+        missing = max(len(self.watchers) - len(watchers), 1)
+        self.watchers = [*watchers, *[None] * missing]
+
+    def watch(self, cell: int) -> Watcher | None:
+        """Who watches a cell."""
+        return self.watchers[cell]
+
+    def _handed_over(self, waiting: deque[Finished]) -> deque[Finished]:
+        """What waits, for those who read it now; what nobody watches any more is let go."""
+        kept: deque[Finished] = deque()
+        for finished in waiting:
+            watcher = self._installed.get(finished.watcher.watch.key)
+            if watcher is None:
+                self._release(finished)
+            else:
+                if not watcher.goes_on_for(finished.watcher):
+                    watcher.counters[_OFFERED] += 1
+                finished.watcher = watcher
+                kept.append(finished)
+        return kept
+
+    # -- on the request path ---------------------------------------------------------------------
+
+    def offer(self, finished: Finished) -> bool:
+        """Have an exchange read later; False when it will not be. Never raises, never waits."""
+        watcher = finished.watcher
+        watcher.counters[_OFFERED] += 1
+        capture = finished.capture
+        size = len(finished.request.wire) + len(finished.answer)
+        room = self._room
+        if capture is not None and capture.loss is not None:
+            self._leave(finished, _LOST[capture.loss])
+            return False
+        if size > room.left or len(self._pending) + len(self._chosen) >= self._most:
+            self._leave(finished, _QUEUE_FULL)
+            return False
+        finished.held_bytes = size
+        room.left -= size
+        self._pending.append(finished)
+        if not self._scheduled:
+            self._scheduled = True
+            self._later(DELAY_S, self._round)
+        return True
+
+    def capture(self) -> Capture:
+        """A place for bodies that come in pieces."""
+        return Capture(self._room, self._max_body, clock_ns=self._clock_ns, spend=self._spend)
+
+    def _spend(self, elapsed_ns: int) -> None:
+        self._budget.spend(elapsed_ns)
+
+    def begin_answer(
+        self, capture: Capture, watcher: Watcher, head: bytes, started_ns: int
+    ) -> None:
+        """An answer begins to come in pieces: they will be kept, or read as a stream of events.
+
+        `head` are its start line and fields, `started_ns` is when the request began.
+        """
+        if not is_event_stream(head):
+            return
+        if not self._budget.affordable(self._clock_ns()):
+            capture.answer.lose(Loss.SHED)
+            return
+        capture.reader = watcher.bodies.stream(head, started_ns)
+        if capture.reader is None:
+            capture.answer.lose(Reason.UNKNOWN)
+
+    # -- between requests ------------------------------------------------------------------------
+
+    def _round(self) -> None:
+        """Take what has gathered, or a sample of it."""
+        pending = self._pending
+        affordable = self._budget.affordable(self._clock_ns())
+        if affordable >= len(pending):
+            self._pending, self._chosen = self._chosen, pending
+        else:
+            self._sample(affordable)
+        self._soon(self._slice)
+
+    def _sample(self, wanted: int) -> None:
+        pending = self._pending
+        draw = Draw(wanted, len(pending), self._random)
+        while pending:
+            finished = pending.popleft()
+            ticket = finished.ticket
+            chosen = None if ticket is None else ticket.chosen
+            if chosen is None:
+                chosen = draw.next()
+                if ticket is not None:
+                    ticket.chosen = chosen
+            if chosen:
+                self._chosen.append(finished)
+            else:
+                self._leave(finished, _SHED)
+
+    def _slice(self) -> None:
+        """Read for a while; then the loop gets its turn."""
+        clock_ns, chosen = self._clock_ns, self._chosen
+        began = now = clock_ns()
+        end = began + SLICE_NS
+        count = 0
+        while chosen and now < end:
+            self._read(chosen.popleft())
+            count += 1
+            now = clock_ns()
+        if self._flush_at_once:
+            self.flush()
+        if count:
+            self._budget.spend(now - began)
+            self._budget.learn(now - began, count)
+        if chosen:
+            self._soon(self._slice)
+        elif self._pending:
+            self._later(DELAY_S, self._round)
+        else:
+            self._scheduled = False
+
+    def _read(self, finished: Finished) -> None:
+        if finished.ticket is not None:
+            finished.ticket.chosen = True
+        try:
+            finished.watcher.read(finished)
+        except Exception as error:  # noqa: BLE001 -- a bug in a codec must not end the counting
+            finished.watcher.leave(finished, _BROKEN)
+            self._complain(error)
+        self._release(finished)
+
+    def _leave(self, finished: Finished, counter: int) -> None:
+        finished.watcher.leave(finished, counter)
+        self._release(finished)
+
+    def _release(self, finished: Finished) -> None:
+        self._room.left += finished.held_bytes
+        finished.held_bytes = 0
+        if finished.capture is not None:
+            finished.capture.release()
+
+    def _complain(self, error: Exception) -> None:
+        """Log what went wrong, each kind once; without the text, which may quote a payload."""
+        kind = type(error)
+        if kind not in self._complained:
+            self._complained.add(kind)
+            log.error(
+                "an exchange could not be read, by a fault of ours; more like it are only counted",
+                extra={"kind": kind.__name__, "where": _place_of(error)},
+            )
+
+    # -- onto the board --------------------------------------------------------------------------
+
+    def flush(self) -> None:
+        """Count on the board what was read; called some times a second."""
+        now = self._clock_ns()
+        look_back = now - self._looked_back_ns >= LOOK_BACK_NS
+        if look_back:
+            self._looked_back_ns = now
+        for watcher in self._installed.values():
+            try:
+                watcher.flush()
+                if look_back:
+                    watcher.look_back()
+            except Exception as error:  # noqa: BLE001 -- as with reading
+                self._complain(error)
+
+    def drain(self) -> None:
+        """Read all that waits, whatever it costs, and count it: the worker ends."""
+        waiting = [*self._chosen, *self._pending]
+        self._chosen.clear()
+        self._pending.clear()
+        for finished in waiting:
+            self._read(finished)
+        self.flush()
+        for watcher in self._installed.values():
+            watcher.look_back()
+
+
+def _place_of(error: Exception) -> str:
+    """The innermost line of code that an error passed."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return "unknown"
+    return f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"

@@ -1,0 +1,94 @@
+"""Whether a shadow says what the primary said, for each request that both were asked.
+
+The answers are read in whatever order they come. A ticket belongs to one request and its copies: it
+holds what was read first until the other side is known, and lives no longer than they do.
+
+Must not know: how bodies are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from enum import Enum
+from math import isclose
+from typing import Final
+
+from sidecar.model.categories import category_of
+from sidecar.monitor.exchanges import Request
+from sidecar.payload import Outputs, Value
+
+RELATIVE_TOLERANCE: Final = 1e-6  # between numbers: float32 on one side, float64 on the other
+MOST_COMPARED: Final = 4096  # predictions of one answer; those of larger batches are not held
+
+
+class Verdict(Enum):
+    """What a comparison says."""
+
+    AGREED = "the same predictions"
+    DIFFERED = "other predictions"
+    UNPAIRED = "one of them has none"
+
+
+Tell = Callable[[Verdict], None]
+
+
+class Ticket:
+    """What the primary and the shadows of one request share.
+
+    `chosen` says, once one of them was considered, whether the budget allows to read them: all of
+    them are read or none.
+    """
+
+    __slots__ = ("_primary", "_settled", "_waiting", "chosen", "request")
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.chosen: bool | None = None
+        self._primary: Outputs | None = None
+        self._settled = False
+        self._waiting: list[tuple[Outputs, Tell]] = []
+
+    def settle(self, primary: Outputs | None) -> None:
+        """The primary's answer is known, or there is none to compare with."""
+        if self._settled:
+            return
+        self._settled = True
+        self._primary = primary
+        waiting, self._waiting = self._waiting, []
+        for shadow, tell in waiting:
+            tell(compare(primary, shadow))
+
+    def compare(self, shadow: Outputs, tell: Tell) -> None:
+        """Tell whether a shadow's answer is the primary's, now or as soon as that is known."""
+        if self._settled:
+            tell(compare(self._primary, shadow))
+        else:
+            self._waiting.append((shadow, tell))
+
+
+def compare(primary: Outputs | None, shadow: Outputs) -> Verdict:
+    """Compare predictions, or scores where a side has no predictions; row by row, flattened."""
+    if primary is None:
+        return Verdict.UNPAIRED
+    if primary.predictions and shadow.predictions:
+        ours: Sequence[Value] = primary.predictions
+        theirs: Sequence[Value] = shadow.predictions
+    else:
+        ours, theirs = primary.scores, shadow.scores
+    if not ours or not theirs or len(ours) > MOST_COMPARED:
+        return Verdict.UNPAIRED
+    if ours == theirs:
+        return Verdict.AGREED
+    agree = len(ours) == len(theirs) and all(map(same, ours, theirs))
+    return Verdict.AGREED if agree else Verdict.DIFFERED
+
+
+def same(one: Value, other: Value) -> bool:
+    """Whether two predictions say the same: numbers nearly, categories by their text."""
+    if one is None or other is None:
+        return one is other
+    if isinstance(one, float | int) and isinstance(other, float | int):
+        if one != one:  # noqa: PLR0124 -- NaN
+            return other != other  # noqa: PLR0124
+        return isclose(one, other, rel_tol=RELATIVE_TOLERANCE)
+    return category_of(one) == category_of(other)

@@ -1,0 +1,225 @@
+"""From a row as a codec gives it to the numbers of a row that is counted.
+
+A client repeats itself: requests of the same form come with the very same tuple of names, so where
+each feature stands is worked out once per form, and the usual row (all features, in order, all
+numbers) is copied as it is. What is no number is looked at only when packing it has failed.
+
+    numeric       the number; a text that reads as one; else missing
+    categorical   the code of its text (`category_of`); one past the last code is `other`
+    missing       NaN
+    NOT_COUNTED   a feature of a shadow (the primary's are counted), an output nobody could read
+
+Must not know: where rows are counted, who sent them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import inf, isfinite, nan
+from operator import itemgetter
+from typing import Final
+
+from sidecar.errors import ConfigError
+from sidecar.model import ColumnKind, ColumnPart
+from sidecar.model.categories import category_of
+from sidecar.payload import Outputs, Value
+from sidecar.sketch.columns import Column
+from sidecar.sketch.fused import NOT_COUNTED
+
+CONFIDENCE: Final = "confidence"
+"""The name of the score column that holds the highest probabilities."""
+
+MOST_FORMS: Final = 256  # remembered; whoever invents forms must not make memory grow
+LONGEST_NUMBER: Final = 64  # characters of a text that may read as a number
+
+Cells = list[float]
+
+
+class Coding:
+    """The codes of a categorical column, as floats; `other` is the last."""
+
+    __slots__ = ("_known", "_other", "_texts")
+
+    def __init__(self, column: Column) -> None:
+        self._texts = {text: float(code) for code, text in enumerate(column.categories)}
+        self._other = float(len(column.categories))
+        self._known: dict[Value, float] = {}
+        self._known.update(self._texts)
+        for text, code in self._texts.items():
+            number = as_number(text)
+            # `3` and `3.0` are one key and one category; the text `3.0` is another.
+            if isfinite(number) and category_of(number) == text:
+                self._known[number] = code
+
+    def code(self, value: Value) -> float:
+        """The code of a value; NaN when it is missing."""
+        if value is None:
+            return nan
+        if isinstance(value, bool):  # would be found as 0 or 1
+            return self._texts.get(category_of(value), self._other)
+        code = self._known.get(value)
+        if code is not None:
+            return code
+        return nan if value != value else self._other  # noqa: PLR0124 -- NaN
+
+
+class Form:
+    """Where the features of a watch stand in rows of one form."""
+
+    __slots__ = ("as_it_is", "names", "pick", "width")
+
+    def __init__(self, names: tuple[str, ...], features: Sequence[str]) -> None:
+        self.names = names
+        self.width = len(names)
+        self.as_it_is = names == tuple(features)
+        places = {name: place for place, name in enumerate(names)}
+        self.pick = _picker([places.get(name, -1) for name in features])
+
+
+class RowCoder:
+    """Makes cells of rows, in the order of `columns`: features first, then what a model says.
+
+    Raises ConfigError when they stand in another order. With `features_counted` False all cells of
+    features are NOT_COUNTED.
+    """
+
+    __slots__ = (
+        "_codings",
+        "_confidence",
+        "_features",
+        "_form",
+        "_forms",
+        "_none",
+        "_numeric",
+        "_outputs",
+        "_width",
+        "features_counted",
+    )
+
+    def __init__(self, columns: Sequence[Column], *, features_counted: bool = True) -> None:
+        features = [column for column in columns if column.part is ColumnPart.FEATURE]
+        if list(columns[: len(features)]) != features:
+            raise ConfigError("the columns of a watch begin with its features")
+        self.features_counted = features_counted
+        self._features = [column.name for column in features]
+        self._width = len(features)
+        self._none = [NOT_COUNTED] * len(features)
+        self._codings = [
+            (place, Coding(column).code)
+            for place, column in enumerate(features)
+            if column.kind is ColumnKind.CATEGORICAL
+        ]
+        self._numeric = [
+            place for place, column in enumerate(features) if column.kind is ColumnKind.NUMERIC
+        ]
+        self._outputs = [_OutputColumn(column) for column in columns[len(features) :]]
+        self._forms: dict[tuple[str, ...], Form] = {}
+        self._form = Form((), self._features)
+
+    def form(self, names: tuple[str, ...]) -> Form:
+        """The form of rows with these names; cheap when it was the last one too."""
+        form = self._form
+        if form.names is not names:
+            found = self._forms.get(names)
+            if found is None:
+                if len(self._forms) >= MOST_FORMS:
+                    self._forms.clear()
+                found = self._forms[names] = Form(names, self._features)
+            if found.names is not names and found.names == names:
+                found.names = names  # found at once when it comes again
+            self._form = form = found
+        return form
+
+    def features(self, form: Form, row: Sequence[Value]) -> Sequence[Value]:
+        """The features of a row, coded as far as they are categorical: numbers, nearly always."""
+        if not self.features_counted:
+            return self._none
+        if len(row) != form.width:
+            row = [*row[: form.width], *[None] * (form.width - len(row))]
+        if form.as_it_is:
+            if not self._codings:
+                return row
+            cells = list(row)
+        else:
+            cells = form.pick(row)
+        for place, code in self._codings:
+            cells[place] = code(cells[place])
+        return cells
+
+    def numbers(self, cells: Sequence[Value]) -> Cells:
+        """The same with numbers only, for cells that could not be packed as they are."""
+        coded = list(cells)
+        for place in self._numeric:
+            coded[place] = as_number(coded[place])
+        return coded  # type: ignore[return-value]  # categorical ones are codes already
+
+    def outputs(self, outputs: Outputs | None, row: int) -> Cells:
+        """The cells of what a model said of a row; `outputs` None: unknown, which says nothing."""
+        if outputs is None:
+            return [NOT_COUNTED] * len(self._outputs)
+        return [column.cell(outputs, row) for column in self._outputs]
+
+    @property
+    def output_count(self) -> int:
+        """How many cells `outputs` makes."""
+        return len(self._outputs)
+
+
+class _OutputColumn:
+    """A prediction or a score as a cell."""
+
+    __slots__ = ("_code", "_of")
+
+    def __init__(self, column: Column) -> None:
+        categorical = column.kind is ColumnKind.CATEGORICAL
+        self._code: Callable[[Value], float] = Coding(column).code if categorical else as_number
+        self._of: Callable[[Outputs], Sequence[Value]]
+        if column.part is ColumnPart.PREDICTION:
+            self._of = _predictions
+        elif column.name == CONFIDENCE:
+            self._of = _confidences
+        else:
+            self._of = _scores
+
+    def cell(self, outputs: Outputs, row: int) -> float:
+        values = self._of(outputs)
+        return self._code(values[row]) if row < len(values) else nan
+
+
+def _predictions(outputs: Outputs) -> Sequence[Value]:
+    return outputs.predictions
+
+
+def _scores(outputs: Outputs) -> Sequence[Value]:
+    return outputs.scores
+
+
+def _confidences(outputs: Outputs) -> Sequence[Value]:
+    return outputs.confidences
+
+
+def _picker(places: list[int]) -> Callable[[Sequence[Value]], list[Value]]:
+    """Takes the values at these places, None for -1."""
+    if not places:
+        return lambda _: []
+    if len(places) == 1 or min(places) < 0:
+        return lambda row: [row[place] if place >= 0 else None for place in places]
+    pick = itemgetter(*places)
+    return lambda row: list(pick(row))
+
+
+def as_number(value: Value) -> float:
+    """A value as a number; NaN when it is missing or none."""
+    if value is None:
+        return nan
+    if isinstance(value, str):
+        if len(value) > LONGEST_NUMBER:
+            return nan
+        try:
+            return float(value)
+        except ValueError:
+            return nan
+    try:
+        return float(value)
+    except OverflowError:
+        return inf if value > 0 else -inf

@@ -1,0 +1,260 @@
+"""Reads the exchanges of one watch: a model in its role on a route.
+
+What becomes of an exchange is counted by exactly one of these, for each that was OFFERED:
+
+    READ            both bodies were read, or the request was and the exchange failed
+    SHED            the budget did not allow for it
+    QUEUE_FULL      too much was waiting, in number or in bytes
+    UNREAD_reason   a body could not be read; the first of the two says why
+
+Rows are counted as soon as the request could be read, with what is known of the answer: what could
+not be read is not counted as missing. A failed exchange (no whole answer, or a status from 400 on)
+counts its rows as failed, so that one can ask which values go with failures. A request that could
+not be read has no rows, and counts in no block.
+
+A shadow's watch counts what the shadow said; the features were counted by the primary's. Every
+exchange of it that is READ or UNREAD is either PAIRED or UNPAIRED.
+
+Must not know: queues, budgets, clocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from struct import error as PackError  # noqa: N812 -- an exception, spelled as one
+from typing import Final
+
+from msgspec import Struct
+
+from sidecar.baseline.measures import LATENCY, REQUEST_ROWS, UNUSUAL
+from sidecar.config.observation import Watch
+from sidecar.model import Role
+from sidecar.monitor.batch import Batch
+from sidecar.monitor.bodies import BodyReader
+from sidecar.monitor.entities import EntityTable, Sight
+from sidecar.monitor.exchanges import Finished, Observation, Request
+from sidecar.monitor.learning import Learner
+from sidecar.monitor.pairs import Verdict
+from sidecar.monitor.rows import RowCoder
+from sidecar.monitor.segments import SegmentKey, SourcedValue, text_of
+from sidecar.payload import Inputs, Outputs, Reason, Undecodable, Value
+from sidecar.sketch import NOT_COUNTED, AreaLayout, FloatArray, WatchCounter
+
+FAILED_FROM: Final = 400  # the status
+
+_READ: Final = int(WatchCounter.READ)
+_REPEATED: Final = int(WatchCounter.REPEATED)
+_UNTRACKED: Final = int(WatchCounter.UNTRACKED)
+_UNREAD: Final = {reason: int(WatchCounter.of_unread(reason)) for reason in Reason}
+_VERDICTS: Final = {
+    Verdict.AGREED: (int(WatchCounter.PAIRED), int(WatchCounter.AGREED)),
+    Verdict.DIFFERED: (int(WatchCounter.PAIRED),),
+    Verdict.UNPAIRED: (int(WatchCounter.UNPAIRED),),
+}
+
+Sink = Callable[[Observation], None]
+
+
+class Setup(Struct, frozen=True, kw_only=True):
+    """What a watcher works with; see `installation`. `sink` is told what was found."""
+
+    watch: Watch
+    layout: AreaLayout
+    bodies: BodyReader
+    coder: RowCoder
+    keys: tuple[SegmentKey, ...]
+    entity: SourcedValue | None
+    sink: Sink | None = None
+
+
+class Watcher:
+    """See the module's text. `counters` are the watch's own, in its area of the board."""
+
+    def __init__(
+        self,
+        setup: Setup,
+        counters: memoryview,
+        batch: Batch,
+        *,
+        entities: EntityTable,
+        learner: Learner | None,
+    ) -> None:
+        self.watch = setup.watch
+        self.counters = counters
+        self.batch = batch
+        self.learner = learner
+        self.bodies = setup.bodies
+        self._is_shadow = setup.watch.key.role is Role.SHADOW
+        self._coder = setup.coder
+        self._keys = setup.keys
+        self._whole = (setup.layout.blocks_at,)
+        self._keys_by_row = any(key.source.feature is not None for key in setup.keys)
+        self._entity = setup.entity
+        self._entities = entities
+        names = [column.name for column in setup.layout.measures]
+        self._measures = [NOT_COUNTED] * len(names)
+        self._latency_at = names.index(LATENCY) if LATENCY in names else -1
+        self._rows_at = names.index(REQUEST_ROWS) if REQUEST_ROWS in names else -1
+        ours = (LATENCY, UNUSUAL, REQUEST_ROWS)
+        self._said = [(at, name) for at, name in enumerate(names) if name not in ours]
+        self._sink = setup.sink
+        self._unjudged: list[tuple[Finished, Inputs, Outputs | None]] = []
+
+    def read(self, finished: Finished) -> None:
+        """Read an exchange and count it. Raises nothing that a body could cause."""
+        inputs, outputs, outcome = self._look(finished)
+        if inputs is not None:
+            self._count(finished, inputs, outputs)
+            finished.request.shorten()
+        ticket = finished.ticket
+        if ticket is not None:
+            if not self._is_shadow:
+                ticket.settle(outputs)
+            elif outputs is not None:
+                ticket.compare(outputs, self._tell)
+            else:
+                self._tell(Verdict.UNPAIRED)
+        self.counters[outcome] += 1
+
+    def leave(self, finished: Finished, counter: int) -> None:
+        """Count an exchange that is not read, whoever asks for it."""
+        self.counters[counter] += 1
+        if finished.ticket is not None and not self._is_shadow:
+            finished.ticket.settle(None)
+
+    def flush(self) -> None:
+        """Count on the board what was read."""
+        self.batch.flush()
+
+    def look_back(self) -> None:
+        """What is to be done every few seconds: learn which answers are slow, send learned rows."""
+        self.batch.learn_what_is_slow()
+        if self.learner is not None:
+            self.learner.flush()
+
+    def goes_on_for(self, before: Watcher) -> bool:
+        """Whether it counts on where the other one ended."""
+        ours, theirs = self.watch, before.watch
+        return (ours.owner, ours.slot, ours.at) == (theirs.owner, theirs.slot, theirs.at)
+
+    # -- what the bodies say ---------------------------------------------------------------------
+
+    def _look(self, finished: Finished) -> tuple[Inputs | None, Outputs | None, int]:
+        """What request and answer say, as far as they can be read, and the counter of that."""
+        request = finished.request
+        inputs = request.inputs
+        try:
+            if inputs is None:
+                inputs = request.inputs = self.bodies.inputs(request)
+            status = finished.status
+            if status == 0 or status >= FAILED_FROM:
+                return inputs, None, _READ
+            return inputs, self.bodies.outputs(finished, inputs), _READ
+        except Undecodable as unread:
+            if inputs is None:
+                request.unread = unread.reason
+            return inputs, None, _UNREAD[unread.reason]
+
+    def _tell(self, verdict: Verdict) -> None:
+        for counter in _VERDICTS[verdict]:
+            self.counters[counter] += 1
+
+    # -- counting --------------------------------------------------------------------------------
+
+    def _count(self, finished: Finished, inputs: Inputs, outputs: Outputs | None) -> None:
+        rows = inputs.rows
+        count = len(rows)
+        if not count and outputs is not None:
+            count = len(outputs.predictions)
+        failed = finished.status == 0 or finished.status >= FAILED_FROM
+        texts: Sequence[str | None] = ()
+        bases: Sequence[int] = self._whole
+        if self._keys:
+            texts = [key.source.text(finished.request, inputs) for key in self._keys]
+            bases = [key.base(text) for key, text in zip(self._keys, texts, strict=True)]
+        batch = self.batch
+        batch.open_request(
+            self._measured(finished, count, outputs), failed, finished.latency_ns, bases
+        )
+        if self._sink is not None:
+            self._unjudged.append((finished, inputs, outputs))
+        several = count > 1 and rows
+        coder = self._coder
+        form = coder.form(inputs.names)
+        learner = self.learner
+        if learner is not None and learner.left <= 0:
+            learner = None
+        for at in range(count):
+            row: Sequence[Value] = rows[at] if rows else ()
+            if several and self._keys_by_row:
+                texts = self._texts_of_row(texts, inputs.names, row)
+                bases = [key.base(text) for key, text in zip(self._keys, texts, strict=True)]
+            if self._entity is not None and self._seen(finished.request, inputs, row):
+                continue
+            cells = coder.features(form, row)
+            said = coder.outputs(outputs, at)
+            try:
+                batch.add_row(cells, said, bases)
+            except (PackError, TypeError, OverflowError):
+                batch.add_row(coder.numbers(cells), said, bases)
+            if learner is not None:
+                named = {key.name: text for key, text in zip(self._keys, texts, strict=True)}
+                learner.take(inputs.names, row, outputs, at, named)
+
+    def _measured(self, finished: Finished, rows: int, outputs: Outputs | None) -> list[float]:
+        """The cells of the request's measures; `unusual` is found when it is counted."""
+        measures = self._measures.copy()
+        if self._latency_at >= 0 and finished.latency_ns >= 0:
+            measures[self._latency_at] = finished.latency_ns
+        if self._rows_at >= 0:
+            measures[self._rows_at] = rows
+        if outputs is not None:
+            for at, name in self._said:
+                measures[at] = outputs.measures.get(name, NOT_COUNTED)
+        return measures
+
+    def _texts_of_row(
+        self, texts: Sequence[str | None], names: tuple[str, ...], row: Sequence[Value]
+    ) -> list[str | None]:
+        """The segment values of one row of several: features differ from row to row."""
+        return [
+            text if key.source.feature is None else _feature(key.source.feature, names, row, text)
+            for key, text in zip(self._keys, texts, strict=True)
+        ]
+
+    def _seen(self, request: Request, inputs: Inputs, row: Sequence[Value]) -> bool:
+        """Whether the row's entity was counted in this period already."""
+        source = self._entity
+        if source is None:
+            return False
+        entity = source.text(request, inputs)
+        if source.feature is not None and len(inputs.rows) > 1:
+            entity = _feature(source.feature, inputs.names, row, entity)
+        if entity is None:
+            return False
+        sight = self._entities.see(self.watch.slot, entity)
+        if sight is Sight.UNTRACKED:
+            self.counters[_UNTRACKED] += 1
+        elif sight is Sight.REPEATED:
+            self.counters[_REPEATED] += 1
+            return True
+        return False
+
+    # -- who wants to know -----------------------------------------------------------------------
+
+    def judged(self, unusual: FloatArray) -> None:
+        """The scores of the requests that were just counted, in their order."""
+        waiting, self._unjudged = self._unjudged, []
+        if self._sink is not None:
+            for (finished, inputs, outputs), score in zip(waiting, unusual.tolist(), strict=True):
+                self._sink(Observation(finished, inputs, outputs, score))
+
+
+def _feature(
+    name: str, names: tuple[str, ...], row: Sequence[Value], otherwise: str | None
+) -> str | None:
+    """The text of a feature of a row; `otherwise` when the row does not have it."""
+    if name not in names:
+        return otherwise
+    at = names.index(name)
+    return text_of(row[at]) if at < len(row) else None
