@@ -3,14 +3,24 @@
 With smoothed shares, PSI h is nearly noncentral chi-square with B - 1 degrees of freedom, shifted
 by h times the true PSI, where h = 1/(phi_n/n + phi_m/m) is the effective size of the comparison.
 The hypothesis that is tested is not "nothing changed", which any large sample refutes, but "the PSI
-is at most `drift`" (a minimum-effect test: Murphy and Myors 1999):
+is at most `drift`", a minimum effect:
 
     p = P(ncx2(B - 1, drift h) > PSI h)
 
 Benjamini and Hochberg's procedure bounds the share of false alarms among the columns of one window
-and reference. Bins so rare that the smaller side expects fewer than 5 effective rows in them are
-judged as one bin: the law above holds for none of them, and a long tail of categories, each
-smoothed by half a row, would look like a shift where there is none.
+and reference. Of a minimum-effect test most p values of a quiet day are near 1: these columns say
+for sure that they have not shifted that much, and the others need not pay for them. So the
+procedure runs over the columns with p <= 0.8, with p / 0.8, which given that condition is uniform
+at PSI = `drift` and larger below it, since the noncentral chi-square family has a monotone
+likelihood ratio (docs/adr/0005-columns-that-cannot-be-alarms.md has the figures).
+
+Bins so rare that the smaller side expects fewer than 5 effective rows in them are judged as one
+bin: the law above holds for none of them, and a long tail of categories, each smoothed by half a
+row, would look like a shift where there is none.
+
+References: B. Yurdakul, Statistical properties of PSI (2018), for the law; Murphy and Myors, J.
+Applied Psychology 84 (1999), for minimum effects; Zhao, Small, Su, J. Am. Stat. Assoc. 114 (2019)
+and Ellis, Pecanka, Goeman, Biostatistics 21 (2020), for setting conservative p values aside.
 
 Must not know: names, windows, times.
 """
@@ -30,10 +40,12 @@ from sidecar.sketch.kernels import IntArray
 BoolArray = npt.NDArray[np.bool_]
 
 _LEAST_EXPECTED = 5.0
-_DECIDED = (1e-9, 0.5)
+_CONSIDERED = 0.8
+"""Columns with a larger p are no candidates for an alarm."""
+_DECIDED = (1e-9, 0.9)
 """Between these the tail probability is computed exactly, beyond them by a closed form: whether it
-is 0.6 or 0.601, or 1e-10 or 1e-11, decides nothing, and most comparisons of a quiet day are
-there."""
+is 0.95 or 0.951, or 1e-10 or 1e-11, decides nothing, and most comparisons of a quiet day are there.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +56,8 @@ class Gated:
     df:         number of bins less one
     size:       h, the effective size
     p:          of the minimum-effect test
-    p_adjusted: by Benjamini and Hochberg over the last axis
+    p_adjusted: over the last axis, see `adjust`
+    enough:     whether both sides have `minimum` effective rows
     """
 
     psi: FloatArray
@@ -110,17 +123,20 @@ def gate(
 
 
 def adjust(p: FloatArray) -> FloatArray:
-    """Benjamini and Hochberg's adjusted p values along the last axis; NaN: not in the family.
+    """Adjusted p values along the last axis, 1 where p > 0.8; NaN: not in the family.
 
-    The least share of false alarms at which the column is still among the alarms,
-    min over ranks j >= i of p(j) F / j. Reference: J. R. Stat. Soc. B 57 (1995); under positive
-    dependence Benjamini and Yekutieli, Annals of Statistics 29 (2001).
+    The least share of false alarms at which the column is still among the alarms, by Benjamini and
+    Hochberg over the F columns with p <= 0.8: min over ranks j >= i of (p(j) / 0.8) F / j.
+    References: J. R. Stat. Soc. B 57 (1995); under positive dependence Benjamini and Yekutieli,
+    Annals of Statistics 29 (2001).
     """
-    order = np.argsort(p, axis=-1)  # NaN last
-    ordered = np.take_along_axis(p, order, axis=-1)
-    family = (~np.isnan(p)).sum(axis=-1, keepdims=True)
-    scaled = ordered * family / np.arange(1, p.shape[-1] + 1)
-    least = np.fmin.accumulate(scaled[..., ::-1], axis=-1)[..., ::-1]
+    candidate = p <= _CONSIDERED
+    conditional = np.where(candidate, p / _CONSIDERED, np.inf)
+    order = np.argsort(conditional, axis=-1)
+    ordered = np.take_along_axis(conditional, order, axis=-1)
+    candidates = candidate.sum(axis=-1, keepdims=True)
+    scaled = ordered * np.maximum(candidates, 1) / np.arange(1, p.shape[-1] + 1)
+    least = np.minimum.accumulate(scaled[..., ::-1], axis=-1)[..., ::-1]
     adjusted = np.empty_like(p)
     np.put_along_axis(adjusted, order, np.minimum(least, 1.0), axis=-1)
     adjusted[np.isnan(p)] = np.nan
