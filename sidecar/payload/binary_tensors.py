@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
+from math import prod
 from typing import Any, Final
 
 import numpy as np
@@ -39,31 +40,23 @@ class BinaryTensors:
         self._tail = memoryview(tail)
         self._at = 0
 
-    def take(self, datatype: object, count: int, size: object) -> list[Value]:
-        """The `count` values of the next tensor; `size` is its length if that was said.
+    def take(self, datatype: object, shape: list[int], size: object) -> list[Value]:
+        """The values of the next tensor; `size` is its length in bytes if that was said.
 
         Raises Undecodable when they are not there, or are not as many.
         """
-        end = self._end(datatype, count, size)
-        part, self._at = self._tail[self._at : end], end
-        return _texts(part) if datatype == _BYTES else _numbers(part, str(datatype))
-
-    def skip(self, datatype: object, count: int, size: object) -> None:
-        """Pass the next tensor over. Raises Undecodable."""
-        self._at = self._end(datatype, count, size)
-
-    def _end(self, datatype: object, count: int, size: object) -> int:
-        """Where the next tensor ends, by its shape and type; what it says itself must agree."""
+        count = prod(shape)
         if datatype == _BYTES:
             end = self._end_of_texts(count)
         elif type(datatype) is str and datatype in _TYPES:
             end = self._at + count * np.dtype(_TYPES[datatype]).itemsize
         else:
-            raise Undecodable(Reason.SHAPE, "a binary tensor of an unknown type")
+            raise Undecodable(Reason.SHAPE, "a tensor without data, or of an unknown type")
         self._require(end)
         if size is not None and size != end - self._at:
             raise Undecodable(Reason.SHAPE, "a binary tensor whose size does not fit its shape")
-        return end
+        part, self._at = self._tail[self._at : end], end
+        return _texts(part) if datatype == _BYTES else _numbers(part, datatype)
 
     def _end_of_texts(self, count: int) -> int:
         at = self._at

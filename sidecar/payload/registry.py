@@ -21,7 +21,7 @@ from sidecar.payload.forms import Forms
 from sidecar.payload.kserve_v1 import KServeV1
 from sidecar.payload.mlflow import MLflow
 from sidecar.payload.names import Protocol
-from sidecar.payload.open_inference import OpenInference
+from sidecar.payload.open_inference import OpenInference, OpenInferenceBodies
 from sidecar.payload.openai import OpenAI
 from sidecar.payload.openai_stream import OpenAIStream
 from sidecar.payload.settings import PayloadSettings, Source
@@ -32,6 +32,7 @@ class _Parts:
     """What codecs are built from."""
 
     settings: PayloadSettings
+    sources: tuple[Source, ...]
     forms: Forms
     answers: Answers
     max_bytes: int
@@ -52,6 +53,7 @@ def codec_for(
     """
     parts = _Parts(
         settings=settings,
+        sources=sources,
         forms=Forms(settings.features, names, sources),
         answers=Answers(settings),
         max_bytes=max_bytes,
@@ -75,7 +77,11 @@ def stream_reader(
 
 
 def _open_inference(parts: _Parts) -> Codec:
-    return JsonBodies(OpenInference(parts.forms, parts.answers), parts.max_bytes)
+    return OpenInferenceBodies(
+        OpenInference(parts.forms, parts.answers),
+        parts.max_bytes,
+        needs_documents=any(source.pointer is not None for source in parts.sources),
+    )
 
 
 def _kserve_v1(parts: _Parts) -> Codec:
