@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import platform
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Protocol
 
 from prometheus_client import Metric
@@ -127,11 +127,15 @@ class BoardMetrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """All families of the board."""
+        return self.families({name for name, _ in _HISTOGRAMS.values()})
+
+    def families(self, wanted: Collection[str]) -> Iterator[Metric]:
+        """Likewise, of the histograms only those that are wanted: they are most of the work."""
         snapshot, routing = self._snapshot(), self._routing()
         cells = [(cell, key) for cell, key in enumerate(routing.cells) if key is not None]
         models = [(row, name) for row, name in enumerate(routing.model_rows) if name is not None]
         yield from _requests(snapshot, cells)
-        yield from self._durations(snapshot, cells)
+        yield from self._durations(snapshot, cells, wanted)
         yield from _workers(snapshot, routing.version)
         yield from _models(snapshot, models)
         yield InfoMetricFamily(
@@ -140,8 +144,12 @@ class BoardMetrics(Collector):
             value={"version": self._version, "python": platform.python_version()},
         )
 
-    def _durations(self, snapshot: Snapshot, cells: Cells) -> Iterator[Metric]:
+    def _durations(
+        self, snapshot: Snapshot, cells: Cells, wanted: Collection[str]
+    ) -> Iterator[Metric]:
         for column, (name, documentation) in _HISTOGRAMS.items():
+            if name not in wanted:
+                continue
             at = LATENCY_COLUMNS.index(column)
             family = HistogramMetricFamily(name, documentation, labels=_CELL)
             for cell, key in cells:

@@ -9,11 +9,14 @@ Must not know: HTTP. Who serves it passes the Accept header and sends what comes
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Final, Protocol, runtime_checkable
 
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
+from prometheus_client.samples import Sample
 
 from sidecar.admin.board_metrics import BoardMetrics, NamedPlaces
 from sidecar.admin.durations import DurationMetric
@@ -21,6 +24,17 @@ from sidecar.admin.process_metrics import ProcessMetrics
 from sidecar.board import Snapshot
 
 _ROLLBACK_BOUNDS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+
+_SUFFIX: Final = re.compile(r"_(total|bucket|count|sum|info)$")
+"""What samples are called beyond the name of their family."""
+
+
+@runtime_checkable
+class SelectiveCollector(Protocol):
+    """A collector whose families cost something, and that can leave some out."""
+
+    def families(self, wanted: Collection[str]) -> Iterable[Metric]:
+        """At least the families of these names (without `_total` and the like)."""
 
 
 class Exposition:
@@ -50,12 +64,13 @@ class Exposition:
             bounds_s=_ROLLBACK_BOUNDS_S,
         )
         self._registry = CollectorRegistry(auto_describe=False)
-        for collector in (
+        self._collectors = (
             BoardMetrics(snapshot, routing, buckets_s=buckets_s, version=version),
             self._rollbacks,
             ProcessMetrics(processes),
             *further,
-        ):
+        )
+        for collector in self._collectors:
             self._registry.register(collector)
 
     def observe_rollback(self, duration_s: float) -> None:
@@ -66,3 +81,17 @@ class Exposition:
         """The exposition and its content type: OpenMetrics if `accept` asks for it, else text."""
         encode, content_type = choose_encoder(accept)
         return encode(self._registry), content_type
+
+    def samples(self, names: frozenset[str]) -> Iterator[Sample]:
+        """The samples of these series now; a collector that can, makes no other families."""
+        wanted = frozenset(_SUFFIX.sub("", name) for name in names)
+        for collector in self._collectors:
+            families = (
+                collector.families(wanted)
+                if isinstance(collector, SelectiveCollector)
+                else collector.collect()
+            )
+            for family in families:
+                for sample in family.samples:
+                    if sample.name in names:
+                        yield sample

@@ -9,7 +9,7 @@ Must not know: HTTP, snapshots, what drift is.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from prometheus_client import Metric
 from prometheus_client.core import (
@@ -37,6 +37,15 @@ _COMPARISONS = {
     "unpaired": (WatchCounter.UNPAIRED,),
 }
 
+_EXCHANGES = frozenset({"sidecar_monitor_exchanges", "sidecar_rows", "sidecar_shadow_comparisons"})
+_SEGMENTS = frozenset(
+    {
+        "sidecar_segment_requests",
+        "sidecar_segment_failures",
+        "sidecar_segment_request_duration_seconds",
+    }
+)
+
 Totals = Sequence[tuple[Watched, Area]]
 
 
@@ -48,10 +57,16 @@ class ObservationMetrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """All families of observing."""
+        return self.families((*_EXCHANGES, *_SEGMENTS))
+
+    def families(self, wanted: Collection[str]) -> Iterator[Metric]:
+        """Likewise, but of segments and exchanges only if any is wanted: areas are large."""
         observer = self._observer
-        totals = [(one, observer.live(one.owner)) for one in observer.watched()]
-        yield from _exchanges(totals)
-        yield from _segments(totals)
+        if not _EXCHANGES.isdisjoint(wanted) or not _SEGMENTS.isdisjoint(wanted):
+            totals = [(one, observer.live(one.owner)) for one in observer.watched()]
+            yield from _exchanges(totals)
+            if not _SEGMENTS.isdisjoint(wanted):
+                yield from _segments(totals)
         yield self._unwatched()
         yield from self._snapshots()
 
@@ -121,7 +136,7 @@ def _segments(totals: Totals) -> Iterable[Metric]:
     )
     failures = CounterMetricFamily(
         "sidecar_segment_failures",
-        "Requests among them that failed: a status from 500 on, or no usable answer.",
+        "Requests among them that failed: a status from 400 on, or no whole answer.",
         labels=_SEGMENT,
     )
     durations = HistogramMetricFamily(

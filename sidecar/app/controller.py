@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import random
 import secrets
 import signal
 import time
@@ -24,6 +25,8 @@ import uvloop
 from aiohttp import web
 
 import sidecar
+from sidecar.admin.alerts_api import AlertCalls
+from sidecar.admin.alerts_metrics import AlertMetrics
 from sidecar.admin.api import Admin
 from sidecar.admin.exposition import Exposition
 from sidecar.admin.observation_api import ObservationCalls
@@ -33,6 +36,8 @@ from sidecar.admin.token import TokenFile
 from sidecar.app.inheritance import Inheritance
 from sidecar.app.process import DRAIN_SIGNAL, END_SIGNAL, ExitCode, accept_signals
 from sidecar.app.recovery import newest_state
+from sidecar.config.settings import Settings
+from sidecar.control.alerts import AlertFiles, AlertWatch, SampleSource
 from sidecar.control.drain import Drain
 from sidecar.control.observation import Clocks, Observer, Places, Wanted
 from sidecar.control.persistence import StateFile
@@ -72,9 +77,12 @@ async def _control(inherited: Inheritance, *, draining: bool) -> int:
         workers=workers,
         load=inherited.load,
         salts=new_salt,
-        reloaded=lambda settings: observer.want(Wanted.of(settings)),
+        reloaded=lambda settings: _reloaded(settings, observer, alerts),
     )
     observer = _observer(inherited, state, workers)
+    # Alerts read what the exposition shows, and are shown in it: each is asked when both are there.
+    alerts = _alerts(inherited, lambda names: exposition.samples(names))  # noqa: PLW0108
+    exposition = _exposition(inherited, plane, observer, alerts)
     launcher = os.getppid()
     drain = Drain(lambda: os.kill(launcher, DRAIN_SIGNAL), begun=draining)
     stop, reload = asyncio.Event(), asyncio.Event()
@@ -82,7 +90,7 @@ async def _control(inherited: Inheritance, *, draining: bool) -> int:
 
     await workers.start(inherited.control_listener)
     runner = web.AppRunner(
-        _admin(inherited, plane, drain, observer).application(),
+        _admin(inherited, plane, drain, observer, alerts, exposition).application(),
         access_log=None,
         shutdown_timeout=CLOSE_TIMEOUT_S,
     )
@@ -96,6 +104,7 @@ async def _control(inherited: Inheritance, *, draining: bool) -> int:
                 tasks.create_task(plane.keep_writing(), name="persist"),
                 tasks.create_task(_reload_when_told(plane, reload), name="reload"),
                 tasks.create_task(observer.run(), name="observe"),
+                tasks.create_task(alerts.run(), name="alerts"),
             ]
             await stop.wait()
             for task in background:
@@ -130,15 +139,46 @@ def _observer(inherited: Inheritance, state: RoutingState, workers: WorkerContro
     )
 
 
-def _admin(inherited: Inheritance, plane: ControlPlane, drain: Drain, observer: Observer) -> Admin:
-    exposition = Exposition(
+def _alerts(inherited: Inheritance, samples: SampleSource) -> AlertWatch:
+    return AlertWatch(
+        inherited.settings.alerts,
+        launch=inherited.board_id,
+        samples=samples,
+        files=AlertFiles(inherited.state_dir.path),
+        wall_ns=time.time_ns,
+        monotonic_ns=time.monotonic_ns,
+        environ=os.environ,
+        ids=new_salt,
+        chance=random.random,
+    )
+
+
+def _reloaded(settings: Settings, observer: Observer, alerts: AlertWatch) -> None:
+    observer.want(Wanted.of(settings))
+    alerts.reconfigure(settings.alerts)
+
+
+def _exposition(
+    inherited: Inheritance, plane: ControlPlane, observer: Observer, alerts: AlertWatch
+) -> Exposition:
+    return Exposition(
         snapshot=inherited.board.snapshot,
         routing=lambda: plane.routing,
         processes=lambda: _processes(plane),
         buckets_s=inherited.settings.metrics.buckets,
         version=sidecar.__version__,
-        further=[ObservationMetrics(observer)],
+        further=[ObservationMetrics(observer), AlertMetrics(alerts)],
     )
+
+
+def _admin(
+    inherited: Inheritance,
+    plane: ControlPlane,
+    drain: Drain,
+    observer: Observer,
+    alerts: AlertWatch,
+    exposition: Exposition,
+) -> Admin:
     token_file = inherited.settings.admin.token_file
     return Admin(
         plane=plane,
@@ -150,7 +190,10 @@ def _admin(inherited: Inheritance, plane: ControlPlane, drain: Drain, observer: 
         uptime_s=lambda: time.monotonic() - inherited.started_s,
         version=sidecar.__version__,
         observation=lambda: observation_view(observer),
-        further=ObservationCalls(observer).routes(),
+        further=[
+            *ObservationCalls(observer).routes(),
+            *AlertCalls(alerts, time.time_ns).routes(),
+        ],
     )
 
 

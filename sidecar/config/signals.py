@@ -242,8 +242,8 @@ SIGNALS: Final[Mapping[Signal, SignalDefinition]] = MappingProxyType(
             SeriesSelection(series="sidecar_monitor_exchanges_total"),
         ),
         Signal.UNWATCHED: _value(
-            "1 for a model of a route whose payloads are not observed, as there is no room",
-            "sidecar_monitor_unwatched",
+            "1 for a model of a route that should be observed and is not",
+            "sidecar_unwatched",
             ("route", "model", "role"),
             ("route", "model"),
         ),

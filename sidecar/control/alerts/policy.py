@@ -17,6 +17,7 @@ from sidecar.config.alerting import (
     ReceiverType,
     Relation,
     RuleSettings,
+    Signal,
     Tier,
 )
 from sidecar.config.signals import Read, Reading, reading_of
@@ -54,6 +55,7 @@ class RulePolicy(Struct, frozen=True, kw_only=True):
     """A rule. `relation` is what changes are relative to, None when values are compared."""
 
     name: str
+    signal: Signal | None
     reading: Reading
     relation: Relation | None
     tiers: tuple[TierPolicy, ...]
@@ -136,6 +138,7 @@ class Policy(Struct, frozen=True, kw_only=True):
 def _rule(rule: RuleSettings, receivers: tuple[str, ...], *, is_default: bool) -> RulePolicy:
     return RulePolicy(
         name=rule.name,
+        signal=rule.signal,
         reading=reading_of(rule),
         relation=rule.relative_to,
         tiers=tuple(_tier(tier, rule, receivers) for tier in rule.tiers),

@@ -53,19 +53,13 @@ class TrialResult(Struct, frozen=True, kw_only=True):
     duration_ms: float
 
 
-class Clocks(Struct, frozen=True):
-    """The wall clock, by which people know when; and one that only goes forward."""
-
-    wall_ns: Callable[[], int]
-    monotonic_ns: Callable[[], int]
-
-
 class AlertWatch:
     """Owns the alerts of one sidecar.
 
     `settings` are those of the configuration file at the start of this `launch`; what was reloaded
     in the same launch outranks them. `samples` is asked for the series that rules name. `ids` gives
     a new text each time, `chance` numbers in [0, 1), `environ` holds secrets that receivers name.
+    `wall_ns` is the time that people know, `monotonic_ns` one that only goes forward.
     """
 
     def __init__(
@@ -75,7 +69,8 @@ class AlertWatch:
         launch: str,
         samples: SampleSource,
         files: AlertFiles,
-        clocks: Clocks,
+        wall_ns: Callable[[], int],
+        monotonic_ns: Callable[[], int],
         environ: Mapping[str, str],
         ids: Callable[[], str],
         chance: Callable[[], float],
@@ -84,7 +79,8 @@ class AlertWatch:
         self._launch = launch
         self._samples = samples
         self._files = files
-        self._clocks = clocks
+        self._wall_ns = wall_ns
+        self._monotonic_ns = monotonic_ns
         self._environ = environ
         self._ids = ids
         self._chance = chance
@@ -101,7 +97,7 @@ class AlertWatch:
         self._turn = asyncio.Lock()
         self._disk_refuses = False
         self._blind = False
-        self._checkpoint_ns = clocks.wall_ns()
+        self._checkpoint_ns = wall_ns()
 
     # -- running ---------------------------------------------------------------------------------
 
@@ -115,9 +111,9 @@ class AlertWatch:
                 async with asyncio.TaskGroup() as self._tasks:
                     self._employ(self._tasks)
                     while True:
-                        began_ns = self._clocks.monotonic_ns()
+                        began_ns = self._monotonic_ns()
                         await self._look()
-                        took_s = (self._clocks.monotonic_ns() - began_ns) / NS_PER_S
+                        took_s = (self._monotonic_ns() - began_ns) / NS_PER_S
                         await self._pause(max(0.0, self.policy.interval_s - took_s))
             finally:
                 self._tasks = None
@@ -133,7 +129,7 @@ class AlertWatch:
 
     async def tick(self) -> None:
         """Look once: one step, and whatever follows from it."""
-        now_ns = self._clocks.wall_ns()
+        now_ns = self._wall_ns()
         self.silences = tuple(one for one in self.silences if now_ns < one.until_ns)
         try:
             samples = list(self._samples(self.policy.series))
@@ -179,7 +175,7 @@ class AlertWatch:
         made = new_silence(
             self._ids(),
             matchers,
-            now_ns=self._clocks.wall_ns(),
+            now_ns=self._wall_ns(),
             for_s=for_s,
             author=author,
             comment=comment,
@@ -211,11 +207,11 @@ class AlertWatch:
         return list(await asyncio.gather(*(self._try(self.couriers[name]) for name in named)))
 
     async def _try(self, courier: Courier) -> TrialResult:
-        began_ns = self._clocks.monotonic_ns()
+        began_ns = self._monotonic_ns()
         detail = ""
         try:
             await courier.sender.send(
-                trial_message(courier.receiver.name, self._ids(), self._clocks.wall_ns())
+                trial_message(courier.receiver.name, self._ids(), self._wall_ns())
             )
         except NotDelivered as failure:
             detail = failure.reason
@@ -223,7 +219,7 @@ class AlertWatch:
             receiver=courier.receiver.name,
             delivered=not detail,
             detail=detail,
-            duration_ms=round((self._clocks.monotonic_ns() - began_ns) / 1e6, 1),
+            duration_ms=round((self._monotonic_ns() - began_ns) / 1e6, 1),
         )
 
     # -- parts -----------------------------------------------------------------------------------
@@ -261,13 +257,13 @@ class AlertWatch:
             receiver.settings,
             session=self._pool,
             environ=self._environ,
-            now_ns=self._clocks.wall_ns,
+            now_ns=self._wall_ns,
         )
         courier = Courier(
             receiver,
             sender,
             confirm=self._confirmed,
-            now_ns=self._clocks.wall_ns,
+            now_ns=self._wall_ns,
             chance=self._chance,
             backoff=self._backoff,
         )
@@ -288,7 +284,7 @@ class AlertWatch:
             courier.take(message)
 
     async def _confirmed(self, message: Notification) -> None:
-        self.state = confirmed(self.state, message, self._clocks.wall_ns())
+        self.state = confirmed(self.state, message, self._wall_ns())
         await self._keep()
 
     async def _pause(self, seconds: float) -> None:
