@@ -10,6 +10,7 @@ from sidecar.config.rules.drift import examine_drift
 from sidecar.config.rules.limits import examine_limits
 from sidecar.config.rules.listeners import examine_listeners
 from sidecar.config.rules.models import examine_models
+from sidecar.config.rules.payloads import examine_payloads
 from sidecar.config.rules.routes import examine_routes
 from sidecar.config.rules.unused import examine_unused
 from sidecar.config.settings import Settings
@@ -20,6 +21,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield from examine_listeners(settings)
     yield from examine_models(settings)
     yield from examine_routes(settings)
+    yield from examine_payloads(settings)
     yield from examine_limits(settings)
     yield from examine_drift(settings)
     yield from examine_alerts(settings)
