@@ -55,6 +55,7 @@ class Signal(StrEnum):
     """Readings that have a name; `sidecar.config.signals` says of which series they are."""
 
     ERROR_RATE = "error_rate"
+    SEGMENT_ERROR_RATE = "segment_error_rate"
     REQUEST_RATE = "request_rate"
     LATENCY_P50 = "latency_p50"
     LATENCY_P95 = "latency_p95"
@@ -65,7 +66,9 @@ class Signal(StrEnum):
     BREAKER = "breaker"
     DRIFT = "drift"
     DRIFT_PSI = "drift_psi"
+    MISSING_SHARE = "missing_share"
     POSITIVE_RATE = "positive_rate"
+    CONFIDENCE = "confidence"
     SHED_SHARE = "shed_share"
     UNREAD_SHARE = "unread_share"
     UNWATCHED = "unwatched"

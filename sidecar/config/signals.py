@@ -38,7 +38,8 @@ class Reading(Struct, frozen=True, kw_only=True):
     """A number to be made of series, for each combination of the labels `by`.
 
     `to` is the denominator of a ratio, `q` the quantile's; `window_s` is 0 for a value. `of` names
-    a histogram without `_bucket`. `by` None: each series of its own, by all of its labels.
+    a histogram without `_bucket`. `by` None: each series of its own, by all of its labels. Values
+    below `least` say that there is none.
     """
 
     read: Read
@@ -48,6 +49,7 @@ class Reading(Struct, frozen=True, kw_only=True):
     window_s: float = 0.0
     by: tuple[str, ...] | None = None
     at_least: int = 0
+    least: float | None = None
 
 
 class SignalDefinition(Struct, frozen=True, kw_only=True):
@@ -104,7 +106,9 @@ def _narrowed(selection: SeriesSelection, rule: RuleSettings) -> SeriesSelection
 
 _ANSWERING: Final[dict[str, MatcherText]] = {"role": ("primary", "canary")}
 _CELL: Final = ("route", "model", "role")
-_VERDICT: Final = ("route", "model", "feature", "reference", "window")
+_FEATURE: Final = ("route", "model", "feature")
+_VERDICT: Final = (*_FEATURE, "reference", "window")
+_SEGMENT: Final = (*_CELL, "segment", "value")
 
 
 def _quantile(meaning: str, histogram: str, q: float) -> SignalDefinition:
@@ -142,9 +146,14 @@ def _ratio(
 
 
 def _value(
-    meaning: str, series: str, labels: tuple[str, ...], by: tuple[str, ...]
+    meaning: str,
+    series: str,
+    labels: tuple[str, ...],
+    *,
+    by: tuple[str, ...] = ("route", "model"),
+    least: float | None = None,
 ) -> SignalDefinition:
-    reading = Reading(read=Read.VALUE, of=SeriesSelection(series=series), by=by)
+    reading = Reading(read=Read.VALUE, of=SeriesSelection(series=series), by=by, least=least)
     return SignalDefinition(meaning=meaning, labels=labels, reading=reading)
 
 
@@ -161,6 +170,13 @@ SIGNALS: Final[Mapping[Signal, SignalDefinition]] = MappingProxyType(
             SeriesSelection(
                 series="sidecar_requests_total", where={**_ANSWERING, "status": "!aborted"}
             ),
+        ),
+        Signal.SEGMENT_ERROR_RATE: _ratio(
+            "share of a segment's requests that were answered by 400 or more, or not at all",
+            _SEGMENT,
+            SeriesSelection(series="sidecar_segment_failures_total"),
+            SeriesSelection(series="sidecar_segment_requests_total"),
+            by=("route", "model", "segment", "value"),
         ),
         Signal.REQUEST_RATE: SignalDefinition(
             meaning="requests per second",
@@ -204,25 +220,36 @@ SIGNALS: Final[Mapping[Signal, SignalDefinition]] = MappingProxyType(
             "circuit breaker: 0 closed, 1 half-open, 2 open",
             "sidecar_breaker_state",
             ("model",),
-            ("model",),
+            by=("model",),
         ),
         Signal.DRIFT: _value(
-            "drift verdict: 0 ok, 1 drift, 2 major",
+            "drift verdict: 0 ok, 1 drift, 2 major; with too little traffic there is none",
             "sidecar_drift_verdict",
             _VERDICT,
-            ("route", "model", "feature"),
+            by=_FEATURE,
+            least=0,
         ),
         Signal.DRIFT_PSI: _value(
             "population stability index of a feature, prediction or score",
             "sidecar_drift_psi",
             _VERDICT,
-            ("route", "model", "feature"),
+            by=_FEATURE,
+        ),
+        Signal.MISSING_SHARE: _value(
+            "share of a window's rows that have no value for a feature",
+            "sidecar_drift_missing_share",
+            (*_FEATURE, "window"),
+            by=_FEATURE,
         ),
         Signal.POSITIVE_RATE: _value(
-            "share of the predictions that are of the positive class",
+            "share of a window's predictions that are of the positive class",
             "sidecar_positive_rate",
             ("route", "model", "window"),
-            ("route", "model"),
+        ),
+        Signal.CONFIDENCE: _value(
+            "mean of a window's highest probabilities",
+            "sidecar_confidence_mean",
+            ("route", "model", "window"),
         ),
         Signal.SHED_SHARE: _ratio(
             "share of the exchanges whose bodies the monitor did not read, to save time",
@@ -244,8 +271,7 @@ SIGNALS: Final[Mapping[Signal, SignalDefinition]] = MappingProxyType(
         Signal.UNWATCHED: _value(
             "1 for a model of a route that should be observed and is not",
             "sidecar_unwatched",
-            ("route", "model", "role"),
-            ("route", "model"),
+            _CELL,
         ),
     }
 )

@@ -98,7 +98,8 @@ def quantile_of(buckets: Buckets, q: float) -> float | None:
 def _values(reading: Reading, samples: Samples, worst: Worst) -> dict[Labels, Figure]:
     groups: defaultdict[Labels, list[float]] = defaultdict(list)
     for sample in selected(samples, reading.of):
-        if math.isfinite(sample.value):
+        said = reading.least is None or sample.value >= reading.least
+        if said and math.isfinite(sample.value):
             groups[labels_of(sample, reading.by)].append(sample.value)
     return {labels: Figure(worst(values)) for labels, values in groups.items()}
 
