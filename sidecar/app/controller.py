@@ -28,6 +28,8 @@ import sidecar
 from sidecar.admin.alerts_api import AlertCalls
 from sidecar.admin.alerts_metrics import AlertMetrics
 from sidecar.admin.api import Admin
+from sidecar.admin.drift_api import DriftCalls
+from sidecar.admin.drift_metrics import DriftMetrics
 from sidecar.admin.exposition import Exposition
 from sidecar.admin.observation_api import ObservationCalls
 from sidecar.admin.observation_metrics import ObservationMetrics
@@ -39,6 +41,7 @@ from sidecar.app.recovery import newest_state
 from sidecar.config.settings import Settings
 from sidecar.control.alerts import AlertFiles, AlertWatch, SampleSource
 from sidecar.control.drain import Drain
+from sidecar.control.drift import DriftWatch
 from sidecar.control.observation import Clocks, Observer, Places, Wanted
 from sidecar.control.persistence import StateFile
 from sidecar.control.plane import ControlPlane
@@ -80,9 +83,11 @@ async def _control(inherited: Inheritance, *, draining: bool) -> int:
         reloaded=lambda settings: _reloaded(settings, observer, alerts),
     )
     observer = _observer(inherited, state, workers)
+    drift = DriftWatch(observer, monotonic_s=time.monotonic)
+    observer.after_snapshot.append(drift.after_snapshot)
     # Alerts read what the exposition shows, and are shown in it: each is asked when both are there.
     alerts = _alerts(inherited, lambda names: exposition.samples(names))  # noqa: PLW0108
-    exposition = _exposition(inherited, plane, observer, alerts)
+    exposition = _exposition(inherited, plane, observer, drift, alerts)
     launcher = os.getppid()
     drain = Drain(lambda: os.kill(launcher, DRAIN_SIGNAL), begun=draining)
     stop, reload = asyncio.Event(), asyncio.Event()
@@ -90,7 +95,7 @@ async def _control(inherited: Inheritance, *, draining: bool) -> int:
 
     await workers.start(inherited.control_listener)
     runner = web.AppRunner(
-        _admin(inherited, plane, drain, observer, alerts, exposition).application(),
+        _admin(inherited, plane, drain, observer, drift, alerts, exposition).application(),
         access_log=None,
         shutdown_timeout=CLOSE_TIMEOUT_S,
     )
@@ -159,7 +164,11 @@ def _reloaded(settings: Settings, observer: Observer, alerts: AlertWatch) -> Non
 
 
 def _exposition(
-    inherited: Inheritance, plane: ControlPlane, observer: Observer, alerts: AlertWatch
+    inherited: Inheritance,
+    plane: ControlPlane,
+    observer: Observer,
+    drift: DriftWatch,
+    alerts: AlertWatch,
 ) -> Exposition:
     return Exposition(
         snapshot=inherited.board.snapshot,
@@ -167,7 +176,11 @@ def _exposition(
         processes=lambda: _processes(plane),
         buckets_s=inherited.settings.metrics.buckets,
         version=sidecar.__version__,
-        further=[ObservationMetrics(observer), AlertMetrics(alerts)],
+        further=[
+            ObservationMetrics(observer),
+            DriftMetrics(lambda: drift.round),
+            AlertMetrics(alerts),
+        ],
     )
 
 
@@ -176,6 +189,7 @@ def _admin(
     plane: ControlPlane,
     drain: Drain,
     observer: Observer,
+    drift: DriftWatch,
     alerts: AlertWatch,
     exposition: Exposition,
 ) -> Admin:
@@ -192,6 +206,7 @@ def _admin(
         observation=lambda: observation_view(observer),
         further=[
             *ObservationCalls(observer).routes(),
+            *DriftCalls(drift).routes(),
             *AlertCalls(alerts, time.time_ns).routes(),
         ],
     )

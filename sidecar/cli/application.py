@@ -34,6 +34,7 @@ MODULES: Final = {
     "rollback": "sidecar.cli.lifecycle",
     "reload": "sidecar.cli.lifecycle",
     "drain": "sidecar.cli.lifecycle",
+    "drift": "sidecar.cli.drift",
     "alerts": "sidecar.cli.alerts",
     "warm": "sidecar.cli.warm",
     "demo": "sidecar.demo.command",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 
 def data(value: object) -> None:
@@ -20,8 +20,16 @@ def say(sentence: str) -> None:
     sys.stderr.write(f"{sentence}\n")
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """A table on stdout. Columns of figures (no other value in them) are set flush right."""
+def table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    paint: Mapping[str, str] | None = None,
+) -> None:
+    """A table on stdout. Columns of figures (no other value in them) are set flush right.
+
+    A cell that is one of the words of `paint` is shown in that style.
+    """
     cells = [["-" if value is None else _shown(value) for value in row] for row in rows]
     if not sys.stdout.isatty():
         for row in [list(columns), *cells]:
@@ -41,7 +49,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         )
         painted.add_column(name, justify="right" if figures else "left")
     for row in cells:
-        painted.add_row(*[Text(cell) for cell in row])
+        painted.add_row(*[Text(cell, style=(paint or {}).get(cell, "")) for cell in row])
     Console().print(painted)
 
 

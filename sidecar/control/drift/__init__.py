@@ -9,11 +9,10 @@ from sidecar.control.drift.judgements import (
     SegmentValue,
     WatchJudgements,
 )
-from sidecar.control.drift.question import OTHER, Question
+from sidecar.control.drift.question import Question
 from sidecar.control.drift.watch import DriftWatch, Observed
 
 __all__ = [
-    "OTHER",
     "DriftWatch",
     "FeatureDetail",
     "Figures",

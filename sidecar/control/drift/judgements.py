@@ -6,8 +6,9 @@ one of them is there, also when it could not be made; then it says why.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Container, Iterable
+from dataclasses import dataclass, replace
+from typing import Self
 
 from sidecar.drift import Finding, Span, Status, Verdict
 from sidecar.model import CellKey
@@ -113,10 +114,48 @@ class WatchJudgements:
         """The worst of all windows and references."""
         return worst(judgement.status for judgement in self.judgements)
 
+    def within(self, windows: Container[str], references: Container[str]) -> Self:
+        """What is said of these windows and references."""
+        return replace(
+            self,
+            judgements=tuple(
+                one
+                for one in self.judgements
+                if one.window in windows and one.reference in references
+            ),
+            findings={name: found for name, found in self.findings.items() if name in windows},
+            figures={name: found for name, found in self.figures.items() if name in windows},
+        )
+
+    def of(self, feature: str) -> Self:
+        """What is said of one column; segments are left out, as they are summed over columns."""
+        return replace(
+            self,
+            columns=tuple(one for one in self.columns if one.name == feature),
+            judgements=tuple(
+                replace(
+                    judgement,
+                    verdicts=tuple(v for v in judgement.verdicts if v.feature == feature),
+                    segments=(),
+                )
+                for judgement in self.judgements
+            ),
+            findings={
+                window: tuple(one for one in findings if feature in one.features)
+                for window, findings in self.findings.items()
+            },
+            figures={
+                window: replace(
+                    figures, missing={k: v for k, v in figures.missing.items() if k == feature}
+                )
+                for window, figures in self.figures.items()
+            },
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Round:
-    """Everything judged after one snapshot; `taken_ns` is its stamp, 0: there was none yet."""
+    """Everything judged as of one snapshot; `taken_ns` is its stamp, 0: there was none yet."""
 
     taken_ns: int = 0
     duration_s: float = 0.0

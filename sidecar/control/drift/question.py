@@ -10,7 +10,7 @@ from sidecar.config.units import format_duration
 from sidecar.control.drift.judgements import SegmentValue
 from sidecar.control.observation import Watched
 from sidecar.errors import ClientError
-from sidecar.model import Role
+from sidecar.model import CellKey, Role
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,9 +35,8 @@ class Question:
     last: str | None = None
     evidence_for: frozenset[str] | None = frozenset()
 
-    def means(self, watched: Watched) -> bool:
+    def means(self, key: CellKey) -> bool:
         """Whether it is about this model."""
-        key = watched.key
         return (
             self.route in {None, key.route}
             and self.model in {None, key.model}
@@ -70,10 +69,6 @@ class Question:
         found = watched.blocks(self.segment)
         wanted = found if self.value is None else {_told_apart(self.value, found): 0}
         return {SegmentValue(key=self.segment, value=value): found[value] for value in wanted}
-
-
-OTHER = "other"
-"""How the value of rows is called whose value is none of those told apart."""
 
 
 def _told_apart(value: str, found: dict[str | None, int]) -> str | None:

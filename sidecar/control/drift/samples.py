@@ -24,7 +24,7 @@ from sidecar.baseline import Baseline
 from sidecar.control.drift.packing import Packed, Packing
 from sidecar.control.observation import Watched, Window
 from sidecar.drift import Span, dispersions, equal_parts
-from sidecar.sketch import MISSING, Block, BlockCounter, Distribution
+from sidecar.sketch import Block, BlockCounter, Distribution
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -208,7 +208,7 @@ def _packed(packing: Packing, blocks: Sequence[Sequence[Distribution]]) -> Packe
     for at, distributions in enumerate(blocks):
         for place, distribution in enumerate(distributions):
             values[at, place, : packing.bins[place]] = distribution.binned
-            missing[at, place] = distribution.counts[MISSING]
+            missing[at, place] = distribution.missing
             rows[at, place] = distribution.rows
     return Packed(values, missing, rows)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from sidecar.baseline import Baseline
@@ -102,6 +102,20 @@ class DriftWatch:
             watches=tuple(found),
         )
 
+    def known(self, question: Question) -> Round:
+        """Of the newest round what is asked. Raises ClientError: there is no such thing."""
+        settings, newest = self._observed.drift, self.round
+        self._meant(question)
+        windows, references = question.windows(settings), question.references(settings)
+        return replace(
+            newest,
+            watches=tuple(
+                watch.within(windows, references)
+                for watch in newest.watches
+                if question.means(watch.key)
+            ),
+        )
+
     async def detail(self, question: Question, feature: str) -> FeatureDetail:
         """One column of the first model that is meant. Raises ClientError."""
         stamp_ns = self._observed.history.newest_ns
@@ -111,7 +125,7 @@ class DriftWatch:
 
     def _meant(self, question: Question) -> list[Watched]:
         watched = self._observed.watched()
-        meant = [one for one in watched if question.means(one)]
+        meant = [one for one in watched if question.means(one.key)]
         if watched and not meant:
             known = ", ".join(
                 f"{one.key.route}/{one.key.model} ({one.key.role})" for one in watched
