@@ -12,8 +12,8 @@ and every block, `layout.block_words` long:
     block counters    int64[block_counter]
     counts            int64[bucket]           of every column, then of every measure, side by side
     sums              float64[summed bucket]  in the same order: the same words read as floats
-    failed            int64[bin]              how many of a bin's rows failed
-    latency           int64[bin]              nanoseconds, summed over a bin's rows that have one
+    outcomes          int64[bin, 2]           how many of a bin's rows failed; their latencies in
+                                              nanoseconds, summed over those that have one
 
 Along the axis `bin` each column has its bins of drift, one bin of missing values and one of
 infinities: which values go with failures and with slow answers can be asked of all of them.
@@ -98,8 +98,8 @@ class AreaLayout:
 
     `columns` are counted per row, `measures` per request. The rest follows from them: `places` and
     `bin_slices` are in the order of the columns, then the measures; `counts`, `sums`, `failed` and
-    `latency` are slices of a block. Raises ValueError when two columns cannot be told apart or
-    there is no block.
+    `latency` are slices of a block, the last two with a step of 2. Raises ValueError when two
+    columns cannot be told apart or there is no block.
     """
 
     columns: tuple[Column, ...]
@@ -140,15 +140,15 @@ class AreaLayout:
         for place in places:
             found.setdefault(place.column.name, place)
         counts_at = len(BlockCounter)
-        sums_at, failed_at = counts_at + counts, counts_at + counts + sums
+        sums_at, outcomes_at = counts_at + counts, counts_at + counts + sums
         derived = {
             "places": tuple(places),
             "bin_count": bins,
-            "block_words": failed_at + 2 * bins,
+            "block_words": outcomes_at + 2 * bins,
             "counts": slice(counts_at, sums_at),
-            "sums": slice(sums_at, failed_at),
-            "failed": slice(failed_at, failed_at + bins),
-            "latency": slice(failed_at + bins, failed_at + 2 * bins),
+            "sums": slice(sums_at, outcomes_at),
+            "failed": slice(outcomes_at, outcomes_at + 2 * bins, 2),
+            "latency": slice(outcomes_at + 1, outcomes_at + 2 * bins, 2),
             "_bin_starts": np.array(bin_starts, dtype=np.intp),
             "_found": found,
         }

@@ -40,6 +40,9 @@ def count_in_numpy(layout, columns, values, bases, failed, latency_ns, words):
     counter = BlockCounter.ROWS if columns is layout.columns else BlockCounter.REQUESTS
     _add(words, bases[known] + counter, 1)
     _add(words, bases[known] + counter + 1, failed[known])
+    failures, latencies = (
+        np.arange(layout.words)[part] for part in (layout.failed, layout.latency)
+    )
     for at, column in enumerate(columns):
         place = layout.place(column)
         column_values = values[:, at]
@@ -52,10 +55,8 @@ def count_in_numpy(layout, columns, values, bases, failed, latency_ns, words):
         bins = np.searchsorted(column.bins, chosen, side="right") - 1
         special = chosen - column.value_buckets
         bins = place.bins.start + np.where(special < 0, bins, len(column.bins) + special)
-        _add(words, blocks + (layout.failed.start + bins)[:, None], failed[rows])
-        _add(
-            words, blocks + (layout.latency.start + bins)[:, None], np.maximum(latency_ns[rows], 0)
-        )
+        _add(words, blocks + failures[bins][:, None], failed[rows])
+        _add(words, blocks + latencies[bins][:, None], np.maximum(latency_ns[rows], 0))
 
         summed = np.isin(chosen, column.summed)
         slots = place.sums.start + np.searchsorted(column.summed, chosen[summed])

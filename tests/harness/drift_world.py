@@ -73,8 +73,8 @@ def counted(watched: Watched, values: Rows, *, failed: Any = None, latency_ns: A
             bins = np.searchsorted(column.bins, buckets, side="right") - 1
             special = buckets >= column.value_buckets
             bins[special] = len(column.bins) + buckets[special] - column.value_buckets
-            np.add.at(blocks, (block, layout.failed.start + place.bins.start + bins), failed)
-            np.add.at(blocks, (block, layout.latency.start + place.bins.start + bins), latency)
+            np.add.at(blocks[:, layout.failed], (block, place.bins.start + bins), failed)
+            np.add.at(blocks[:, layout.latency], (block, place.bins.start + bins), latency)
     return Area(layout, words)
 
 

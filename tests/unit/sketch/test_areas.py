@@ -1,5 +1,5 @@
 import math
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import numpy as np
 import pytest
@@ -40,18 +40,21 @@ def test_failures_stand_behind_what_may_fail():
 
 
 def test_the_parts_of_a_block_follow_one_another_and_fill_it():
-    parts = [LAYOUT.counts, LAYOUT.sums, LAYOUT.failed, LAYOUT.latency]
-    assert LAYOUT.counts.start == len(BlockCounter)
-    assert all(one.stop == other.start for one, other in pairwise(parts))
-    assert parts[-1].stop == LAYOUT.block_words
+    words = list(range(LAYOUT.block_words))
+    parts = [words[LAYOUT.counts], words[LAYOUT.sums]]
+    outcomes = [words[LAYOUT.failed], words[LAYOUT.latency]]
+    parts += zip(*outcomes, strict=True)
+    assert len(outcomes[0]) == LAYOUT.bin_count
+    assert words == [*BlockCounter, *chain(*parts)]
 
 
 def test_columns_stand_side_by_side_along_every_axis():
+    block = range(LAYOUT.block_words)
     for axis, part in [("counts", LAYOUT.counts), ("sums", LAYOUT.sums), ("bins", LAYOUT.failed)]:
         slices = [getattr(place, axis) for place in LAYOUT.places]
         assert slices[0].start == 0
         assert all(one.stop == other.start for one, other in pairwise(slices))
-        assert slices[-1].stop == part.stop - part.start
+        assert slices[-1].stop == len(block[part])
 
 
 def test_blocks_follow_the_watch_counters_and_fill_the_area():
