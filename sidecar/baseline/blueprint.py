@@ -3,9 +3,7 @@
     prediction     is called `prediction`, the score `score`
     confidence     is made from the score, when scores are probabilities: the score itself when
                    there are more than two classes, else the larger of score and 1 - score
-    categorical    texts, truths, and whole numbers with 2 to 32 distinct values that occur four
-                   times on average (two values: always)
-    numeric        all other numbers
+    kinds          as `sidecar.baseline.kinds` tells them
     left out       features without a single value, with a remark
 
 Raises ConfigError, with the name of the column and what helps.
@@ -21,13 +19,15 @@ from typing import Final
 
 import numpy as np
 
+from sidecar.baseline.baseline import Baseline
 from sidecar.baseline.categories import (
     CATEGORIES_AT_MOST,
     LONGEST_CATEGORY,
     categorical_column,
 )
 from sidecar.baseline.edges import FloatArray, numeric_column
-from sidecar.baseline.survey import NOT_GIVEN, ColumnSurvey, Survey
+from sidecar.baseline.kinds import kind_of, require_numbers
+from sidecar.baseline.survey import Survey
 from sidecar.errors import ConfigError
 from sidecar.model import ColumnKind, ColumnPart
 from sidecar.sketch.columns import Column
@@ -36,7 +36,6 @@ PREDICTION: Final = "prediction"
 SCORE: Final = "score"
 CONFIDENCE: Final = "confidence"
 
-_OCCUR: Final = 4
 _SEGMENT_VALUES: Final = 10
 # A column with so many texts, of which the frequent ones are this small a share, names things.
 _SHARE_OF_AN_ID: Final = 0.5
@@ -78,6 +77,36 @@ def draw(survey: Survey) -> Blueprint:
     return _Draughtsman(survey).draw()
 
 
+def draw_like(baseline: Baseline, survey: Survey) -> Blueprint:
+    """The blueprint of another baseline, for data that shall be compared with it."""
+    roles = survey.roles
+    sources = {PREDICTION: roles.prediction, SCORE: roles.score, CONFIDENCE: roles.score}
+    remarks: list[str] = []
+    counted = []
+    for column in baseline.columns:
+        is_feature = column.part is ColumnPart.FEATURE
+        source = column.name if is_feature else sources[column.name]
+        if source is None:
+            remarks.append(f"{column.name}: the data name no such column; it is left out")
+        else:
+            require_columns(survey.names, [source])
+            counted.append(Counted(source, column))
+    known = {one.source for one in counted}
+    more = [name for name in survey.columns if roles.is_feature(name) and name not in known]
+    remarks += [f"{name}: not in the baseline that this one is like; left out" for name in more]
+    segments = tuple((one.name, one.values) for one in baseline.segments)
+    require_columns(survey.names, (name for name, _ in segments))
+    predictions = [one for one in counted if one.column.part is ColumnPart.PREDICTION]
+    names = {one.column.name for one in counted if one.column.part is ColumnPart.SCORE}
+    return Blueprint(
+        counted=tuple(counted),
+        confidence=_confidence_rule(predictions) if CONFIDENCE in names else ConfidenceRule.NONE,
+        segments=segments,
+        positive=roles.positive or baseline.positive,
+        remarks=tuple(remarks),
+    )
+
+
 class _Draughtsman:
     def __init__(self, survey: Survey) -> None:
         self._survey = survey
@@ -112,9 +141,11 @@ class _Draughtsman:
         source = self._roles.score
         if source is None or self._is_empty(source, needed=True):
             return ConfidenceRule.NONE, []
-        self._refuse_texts(source, self._survey.columns[source])
+        require_numbers(source, self._survey.columns[source], self._roles)
         scores = self._survey.numbers(source)
-        rule = _confidence_rule(scores, predictions)
+        given = scores[~np.isnan(scores)]
+        probabilities = given.min() >= 0 and given.max() <= 1
+        rule = _confidence_rule(predictions) if probabilities else ConfidenceRule.NONE
         made = [numeric_column(SCORE, ColumnPart.SCORE, scores)]
         if rule is not ConfidenceRule.NONE:
             made.append(numeric_column(CONFIDENCE, ColumnPart.SCORE, rule.confidences(scores)))
@@ -159,32 +190,7 @@ class _Draughtsman:
         return column
 
     def _kind(self, source: str) -> ColumnKind:
-        seen = self._survey.columns[source]
-        if source in self._roles.categorical:
-            return ColumnKind.CATEGORICAL
-        if source in self._roles.numeric:
-            self._refuse_texts(source, seen)
-            return ColumnKind.NUMERIC
-        texts = seen.texts - (seen.texts_among(NOT_GIVEN) if seen.numbers else 0)
-        if seen.numbers and (texts or seen.truths):
-            if self._roles.strict:
-                raise ConfigError(_mixed(seen, texts, source), path=source)
-            more_numbers = seen.numbers >= texts + seen.truths
-            return ColumnKind.NUMERIC if more_numbers else ColumnKind.CATEGORICAL
-        if texts or seen.truths:
-            return ColumnKind.CATEGORICAL
-        codes = seen.codes()
-        if codes is not None and (codes == 2 or (codes > 2 and seen.numbers >= _OCCUR * codes)):
-            return ColumnKind.CATEGORICAL
-        return ColumnKind.NUMERIC
-
-    def _refuse_texts(self, source: str, seen: ColumnSurvey) -> None:
-        if self._roles.strict and seen.texts > seen.texts_among(NOT_GIVEN) and seen.first_text:
-            raise ConfigError(
-                f"named as numeric, but row {seen.first_text.row} has "
-                f"{seen.first_text.text[:40]!r}",
-                path=source,
-            )
+        return kind_of(source, self._survey.columns[source], self._roles)
 
     def _segment(self, name: str) -> tuple[str, ...]:
         told_apart = self._roles.segment_values.get(name, _SEGMENT_VALUES)
@@ -211,24 +217,8 @@ class _Draughtsman:
         return next((label for pair, label in plain if labels and labels <= pair), None)
 
 
-def _mixed(seen: ColumnSurvey, texts: int, source: str) -> str:
-    said = [f"{seen.numbers} numbers"]
-    if seen.first_number is not None:
-        said[0] += f" (the first in row {seen.first_number.row})"
-    if texts and seen.first_text is not None:
-        said.append(f"{texts} texts (row {seen.first_text.row}: {seen.first_text.text[:40]!r})")
-    if seen.truths:
-        said.append(f"{seen.truths} truth values")
-    return (
-        f"mixed types: {' and '.join(said)}; clean the data, or count it as names with "
-        f"--categorical {source}"
-    )
-
-
-def _confidence_rule(scores: FloatArray, predictions: list[Counted]) -> ConfidenceRule:
-    given = scores[~np.isnan(scores)]
-    if given.min() < 0 or given.max() > 1:
-        return ConfidenceRule.NONE
+def _confidence_rule(predictions: list[Counted]) -> ConfidenceRule:
+    """How the confidence follows from scores that are probabilities."""
     if any(len(one.column.categories) > 2 for one in predictions):
         return ConfidenceRule.SCORE
     return ConfidenceRule.LARGER_SIDE

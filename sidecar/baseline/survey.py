@@ -43,13 +43,17 @@ class Sighting:
 
 
 class ColumnSurvey:
-    """What was seen of one column."""
+    """What was seen of one column.
+
+    `finite` values, truths among them as 1 and 0, sum to `total`.
+    """
 
     def __init__(self, *, as_texts: bool) -> None:
         self.numbers = 0
         self.truths = 0
         self.texts = 0
         self.finite = 0
+        self.total = 0.0
         self.whole = True
         self.first_number: Sighting | None = None
         self.first_text: Sighting | None = None
@@ -78,6 +82,13 @@ class ColumnSurvey:
         """How many texts are one of these."""
         return sum(times for text, times in self._texts.items() if text in known)
 
+    def sum_up(self, numbers: FloatArray) -> None:
+        """Values of a chunk as numbers, `float64[n]`."""
+        finite = numbers[np.isfinite(numbers)]
+        self.finite += finite.size
+        with np.errstate(over="ignore"):
+            self.total += float(finite.sum())
+
     def see_numbers(self, values: FloatArray, first_row: int) -> None:
         """Values of a chunk, `float64[n]`."""
         given = ~np.isnan(values)
@@ -86,7 +97,6 @@ class ColumnSurvey:
             place = int(np.argmax(given))
             self.first_number = Sighting(first_row + place, category_of(float(values[place])))
         self.numbers += int(given.sum())
-        self.finite += finite.size
         if self._as_texts:
             for value, times in zip(*np.unique(values[given], return_counts=True), strict=True):
                 self._texts[category_of(float(value))] += int(times)
@@ -110,8 +120,14 @@ class ColumnSurvey:
             self.see_numbers(numbers, first_row)
             return numbers
         if self.first_text is None and texts:
-            place, text = next((p, v) for p, v in enumerate(values) if isinstance(v, str))
-            self.first_text = Sighting(first_row + place, text)
+            self.first_text = next(
+                (
+                    Sighting(row, value)
+                    for row, value in enumerate(values, start=first_row)
+                    if isinstance(value, str) and value not in NOT_GIVEN
+                ),
+                None,
+            )
         self.texts += texts
         self.truths += truths
         named = (category_of(value) for value in values if isinstance(value, str | bool))
@@ -132,6 +148,7 @@ class Survey:
     def __init__(self, roles: Roles, *, seed: int = 0) -> None:
         self.roles = roles
         self.rows = 0
+        self.names: dict[str, None] = {}  # of all columns, in order; `columns` leaves some out
         self.columns: dict[str, ColumnSurvey] = {}
         self._rng = np.random.default_rng(seed)
         self._sample: RowSample | None = None
@@ -151,6 +168,7 @@ class Survey:
         if self._sample is None:
             self._sample = RowSample(capacity_for(len(chunk.columns)), self._rng)
         chosen, places = self._sample.choose(chunk.rows)
+        self.names |= dict.fromkeys(chunk.columns)
         for name in chunk.columns:
             if name not in self.columns and name not in self._unused:
                 self.columns[name] = ColumnSurvey(as_texts=name in self._as_texts)
@@ -165,6 +183,7 @@ class Survey:
                 column.see_numbers(values, chunk.first_row)
             else:
                 numbers = column.see_values(list(values), chunk.first_row)
+            column.sum_up(numbers)
             self._numbers[name].put(numbers, chosen, places)
             if name in self._values:
                 self._values[name].put(values, chosen, places)

@@ -84,9 +84,7 @@ LAWS = (
     Law("Cauchy", lambda rng, n: rng.standard_cauchy(n), has_mean=False),
     Law("two humps", _mixture((0.5, _normal(-5)), (0.5, _normal(5)))),
     Law("two humps of unlike width", _mixture((0.7, _normal(0, 1)), (0.3, _normal(40, 0.01)))),
-    Law(
-        "three scales", _mixture((0.4, _normal(0, 0.01)), (0.4, _normal()), (0.2, _normal(0, 100)))
-    ),
+    Law("three scales", _mixture((0.4, _normal(0, 0.1)), (0.4, _normal()), (0.2, _normal(0, 10)))),
     Law("zeros and amounts", _spiked(0.6, 0.0, lambda rng, n: rng.lognormal(3.0, 1.0, n))),
     Law("nearly all zeros", _spiked(0.97, 0.0, lambda rng, n: rng.exponential(1.0, n))),
     Law(
