@@ -1,10 +1,13 @@
 """Drift in the words of Prometheus: one series for every comparison, and bounds that hold."""
 
 import dataclasses
+import json
+import re
 import shutil
 import subprocess
 
 import pytest
+from harness.documented import documented, queries, shown
 from harness.drift_world import DriftWorld, rows
 from prometheus_client import CollectorRegistry, generate_latest
 
@@ -15,6 +18,9 @@ from sidecar.control.drift import Round
 from sidecar.model import ColumnKind, ColumnPart, Role
 from sidecar.sketch import Column
 
+needs_promtool = pytest.mark.skipif(
+    shutil.which("promtool") is None, reason="promtool is not installed"
+)
 ROLES = Roles(prediction="prediction", score="score", segments=("region",))
 
 
@@ -141,7 +147,25 @@ def test_who_wants_other_families_is_spared_the_many(world):
     assert "sidecar_drift_verdict" not in names
 
 
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
+def test_the_documentation_names_every_metric_with_its_type_and_labels(world):
+    assert documented("Drift") == shown(DriftMetrics(lambda: world.watch.round).collect())
+
+
+@needs_promtool
+def test_the_queries_in_the_documentation_are_promql_over_metrics_that_exist(world, tmp_path):
+    written = queries("Drift")
+    rules = [{"record": f"query:{n}", "expr": query} for n, query in enumerate(written)]
+    (tmp_path / "rules.yml").write_text(json.dumps({"groups": [{"name": "docs", "rules": rules}]}))
+    checked = subprocess.run(
+        ["promtool", "check", "rules", tmp_path / "rules.yml"],
+        capture_output=True, text=True, timeout=20, check=False,
+    )  # fmt: skip
+    assert checked.returncode == 0, checked.stderr
+    there = {name for name, _ in samples(world.watch.round)}
+    assert set(re.findall(r"\bsidecar_\w+", " ".join(written))) <= there
+
+
+@needs_promtool
 def test_promtool_finds_nothing_to_complain_about(world):
     registry = CollectorRegistry(auto_describe=False)
     registry.register(DriftMetrics(lambda: world.watch.round))

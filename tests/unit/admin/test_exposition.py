@@ -3,9 +3,9 @@ import os
 import re
 import shutil
 import subprocess
-from pathlib import Path
 
 import pytest
+from harness.documented import documented, queries, shown
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
@@ -18,7 +18,6 @@ OK, MS = CellCounter.STATUS_2XX, 1_000_000
 needs_promtool = pytest.mark.skipif(
     shutil.which("promtool") is None, reason="promtool is not installed"
 )
-DOCS = Path(__file__).parents[3] / "docs" / "metrics.md"
 
 
 @pytest.fixture
@@ -202,32 +201,20 @@ def test_promtool_finds_nothing_to_complain_about(board, everything):
 
 
 def test_the_documentation_names_every_metric_with_its_type_and_labels(everything):
-    documented = {
-        name: (kind, set(re.findall(r"`(\w+)`", labels)))
-        for name, kind, labels in re.findall(
-            r"^\| `(\w+)` \| (\w+) \|([^|]*)\|", DOCS.read_text(), re.MULTILINE
-        )
-    }
-    shown = {}
-    for family in parse_text(everything.render()[0].decode()):
-        labels = {label for sample in family.samples for label in sample.labels} - {"le"}
-        name = f"{family.name}_total" if family.type == "counter" else family.name
-        shown[name] = (family.type, labels)
-    assert documented == shown
+    families = parse_text(everything.render()[0].decode())
+    assert documented("Requests", "Connections", "Control", "Processes") == shown(families)
 
 
 @needs_promtool
 def test_the_queries_in_the_documentation_are_promql_over_metrics_that_exist(everything, tmp_path):
-    block = re.search(r"```promql\n(.*?)```", DOCS.read_text(), re.DOTALL)[1]
-    statements = re.sub(r"^#.*\n", "", block, flags=re.MULTILINE)
-    queries = re.split(r"\n+(?!\s)", statements.strip())
-    rules = [{"record": f"query:{n}", "expr": query} for n, query in enumerate(queries)]
+    written = queries("Queries")
+    rules = [{"record": f"query:{n}", "expr": query} for n, query in enumerate(written)]
     (tmp_path / "rules.yml").write_text(json.dumps({"groups": [{"name": "docs", "rules": rules}]}))
     checked = subprocess.run(
         ["promtool", "check", "rules", tmp_path / "rules.yml"],
         capture_output=True, text=True, timeout=20, check=False,
     )  # fmt: skip
     assert checked.returncode == 0, checked.stderr
-    assert f"{len(queries)} rules found" in checked.stdout
-    shown = {s.name for f in parse_text(everything.render()[0].decode()) for s in f.samples}
-    assert set(re.findall(r"\bsidecar_\w+", statements)) <= shown
+    assert f"{len(written)} rules found" in checked.stdout
+    there = {s.name for f in parse_text(everything.render()[0].decode()) for s in f.samples}
+    assert set(re.findall(r"\bsidecar_\w+", " ".join(written))) <= there
