@@ -33,6 +33,10 @@ _LEAST_EXPECTED = 5.0
 """Cochran's rule: below it a cell's (count - expected)^2 / expected is too erratic."""
 
 
+_LEAST_PHI = 0.1
+"""Counts that scatter even less say no more: the logarithm of 0 would outweigh everything."""
+
+
 @dataclass(frozen=True, slots=True)
 class Scatter:
     """Pearson's statistic between parts and its degrees of freedom; 0, 0: nothing to compare."""
@@ -74,15 +78,18 @@ def dispersions(columns: Sequence[IntArray], *, floor: float = 1.0) -> FloatArra
     (its logarithm has the variance 2 / df), but burstiness is a property of the traffic: where
     columns scatter no more differently than chance allows, all get their common phi; where they
     do differ, each keeps its own. In between, the logarithms are shrunk to their mean by the
-    empirical Bayes weight of DerSimonian and Laird (1986).
+    empirical Bayes weight of DerSimonian and Laird (1986). A column whose scatter cannot be seen,
+    because all but one of its bins are rare, gets the common phi.
     """
     found = [scatter(parts) for parts in columns]
     df = np.array([one.df for one in found], np.float64)
-    result = np.ones(len(found))
     known = df > 0
+    result = np.ones(len(found))
     if known.any():
-        statistic = np.array([one.statistic for one in found])[known]
-        result[known] = np.exp(_shrunk(statistic, df[known]))
+        statistic = np.array([one.statistic for one in found])
+        own, common = _shrunk(statistic[known], df[known])
+        result[:] = common
+        result[known] = own
     return np.maximum(result, max(1.0, floor))
 
 
@@ -119,20 +126,17 @@ def _without_rare_bins(table: FloatArray, least: FloatArray) -> FloatArray:
     return np.column_stack([table[:, ~rare], table[:, rare].sum(axis=1)])
 
 
-def _shrunk(statistic: FloatArray, df: FloatArray) -> FloatArray:
-    """Logarithms of phi, shrunk to their mean as far as they do not differ: `float64[n]`."""
+def _shrunk(statistic: FloatArray, df: FloatArray) -> tuple[FloatArray, float]:
+    """phi of each column, shrunk to the common one as far as they do not differ; and that one."""
     variance = 2 / df
     # The mean of the logarithm of a chi-square variable over its df is -1/df.
-    value = np.log(np.maximum(statistic / df, 0.1)) + 1 / df
+    logs = np.log(np.maximum(statistic / df, _LEAST_PHI)) + 1 / df
     weight = 1 / variance
-    common = (weight * value).sum() / weight.sum()
-    excess = (weight * (value - common) ** 2).sum() - (len(value) - 1)
-    scale = weight.sum() - (weight**2).sum() / weight.sum()
-    between = max(0.0, excess / scale) if scale > 0 else np.inf
-    if not between:
-        return np.full(len(value), common)
+    common = (weight @ logs) / weight.sum()
+    excess = weight @ (logs - common) ** 2 - (len(logs) - 1)
+    scale = weight.sum() - (weight @ weight) / weight.sum()
+    between = max(0.0, excess / scale) if len(logs) > 1 else 0.0
     weight = 1 / (variance + between)
-    common = (weight * value).sum() / weight.sum()
-    keep = between / (between + variance) if np.isfinite(between) else np.ones(len(value))
-    shrunk: FloatArray = common + keep * (value - common)
-    return shrunk
+    common = (weight @ logs) / weight.sum()
+    kept = between / (between + variance)
+    return np.exp(common + kept * (logs - common)), float(np.exp(common))
