@@ -28,6 +28,7 @@ MODULES: Final = {
     "run": "sidecar.cli.run",
     "check": "sidecar.cli.check",
     "schema": "sidecar.cli.schema",
+    "inspect": "sidecar.cli.inspect",
     "status": "sidecar.cli.status",
     "weights": "sidecar.cli.weights",
     "snapshot": "sidecar.cli.snapshots",

@@ -90,7 +90,7 @@ class AnyBodies:
         protocol = self._told(body)
         if protocol is not None:
             return self._codecs[protocol].read_request(body)
-        document, tail = self._document(body)
+        document, tail = _document(body, self._max_bytes)
         return self._dialects[_known(detect.of_request(document))].inputs(document, tail)
 
     def read_response(self, body: Body, inputs: Inputs | None = None) -> Outputs:
@@ -98,16 +98,8 @@ class AnyBodies:
         protocol = self._told(body)
         if protocol is not None:
             return self._codecs[protocol].read_response(body, inputs)
-        document, tail = self._document(body)
+        document, tail = _document(body, self._max_bytes)
         return self._dialects[_known(detect.of_answer(document))].outputs(document, tail, inputs)
-
-    def protocol_of(self, body: Body, *, answer: bool = False) -> Protocol:
-        """What a body is taken for. Raises Undecodable when nothing is known."""
-        told = self._told(body)
-        if told is not None:
-            return told
-        document, _ = self._document(body)
-        return _known(detect.of_answer(document) if answer else detect.of_request(document))
 
     def _told(self, body: Body) -> Protocol | None:
         """The protocol by path or media type."""
@@ -120,10 +112,14 @@ class AnyBodies:
                 self._by_path[path] = found
         return found if found is not None else detect.by_media_type(body.content_type)
 
-    def _document(self, body: Body) -> tuple[object, bytes | memoryview]:
-        if not body.data:
-            raise Undecodable(Reason.UNKNOWN, "an empty body")
-        return opened(body, self._max_bytes)
+
+def protocol_of(body: Body, max_bytes: int, *, answer: bool = False) -> Protocol:
+    """What `AnyBodies` takes a request, or an answer, for. Raises Undecodable."""
+    told = detect.by_path(body.path) or detect.by_media_type(body.content_type)
+    if told is not None:
+        return told
+    document, _ = _document(body, max_bytes)
+    return _known(detect.of_answer(document) if answer else detect.of_request(document))
 
 
 class NoBodies:
@@ -136,6 +132,12 @@ class NoBodies:
     def read_response(self, body: Body, inputs: Inputs | None = None) -> Outputs:  # noqa: ARG002
         """Nothing."""
         return Outputs()
+
+
+def _document(body: Body, max_bytes: int) -> tuple[object, bytes | memoryview]:
+    if not body.data:
+        raise Undecodable(Reason.UNKNOWN, "an empty body")
+    return opened(body, max_bytes)
 
 
 def _known(protocol: Protocol | None) -> Protocol:
