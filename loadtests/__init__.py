@@ -5,8 +5,10 @@
     python -m loadtests.cost       where the microseconds of a request go
     python -m loadtests.rollback   how long until every worker has confirmed a rollback
     python -m loadtests.startup    how long until ready, with and without compiled kernels
+    python -m loadtests.kernel     what counting the values of payloads costs, beside NumPy
     python -m loadtests            all of them, one after the other
 
-None of these imports the product: the sidecar is started by its command, loaded through its sockets
-and judged by what the kernel counts for its processes. docs/performance.md tells the method.
+All but the last import nothing of the product: the sidecar is started by its command, loaded
+through its sockets and judged by what the kernel counts for its processes. docs/performance.md
+tells the method.
 """

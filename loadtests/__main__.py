@@ -10,7 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from loadtests import compare, cost, growth, rollback, shadow_faults, startup
+from loadtests import compare, cost, growth, kernel, rollback, shadow_faults, startup
 from loadtests.rig.progress import say
 
 MEASUREMENTS = {
@@ -20,6 +20,7 @@ MEASUREMENTS = {
     "rollback": (rollback.main, ["--rounds", "20"]),
     "shadow-faults": (shadow_faults.main, ["--rounds", "1", "--seconds", "1"]),
     "startup": (startup.main, ["--rounds", "1"]),
+    "kernel": (kernel.main, ["--rounds", "1"]),
 }
 
 

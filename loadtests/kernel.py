@@ -62,7 +62,9 @@ def measure(chosen: argparse.Namespace) -> Report:
         COUNTS: NumpyCounts(layout),
         DESCENT: NumpyDescent(layout),
     }
-    require_equal_counts(layout, usual)
+    require_equal_counts(
+        Kernel(layout), NumpyWhole(layout), [NumpyCounts(layout), NumpyDescent(layout)], usual
+    )
     say("the same was counted by all; taking turns")
     if find_spec("ddsketch") is not None:
         contenders[DDSKETCH] = DdSketches(layout)
@@ -116,10 +118,11 @@ def bars(beside: Rounds, medians: Mapping[str, float], block_kib: float) -> list
     return promised
 
 
-def require_equal_counts(layout: AreaLayout, usual: Sequence[Batch]) -> None:
-    """Raises ValueError unless the versions that are compared count alike."""
-    ours, whole = Kernel(layout), NumpyWhole(layout)
-    others = [NumpyCounts(layout), NumpyDescent(layout)]
+def require_equal_counts(
+    ours: Kernel, whole: NumpyWhole, others: Sequence[NumpyCounts], usual: Sequence[Batch]
+) -> None:
+    """Raises ValueError unless the versions that are compared, fresh ones, count alike."""
+    layout = whole.layout
     for batch in usual:
         if not np.array_equal(ours(batch), whole(batch)):
             raise ValueError("NumPy finds other values outside the reference than the kernel does")
