@@ -24,7 +24,6 @@ from sidecar.config.units import format_duration
 from sidecar.control.drift.packing import Packing
 from sidecar.control.drift.samples import PARTS_ASKED, BaselineSample, Sample, WindowSample
 from sidecar.control.observation import History, Watched, Window
-from sidecar.errors import ClientError
 
 BASELINE: Final = "baseline"
 PREVIOUS: Final = "previous"
@@ -89,10 +88,12 @@ class Sampler:
         if not self.packing.columns:
             return Unavailable(self._learned)
         owner, history = self.watched.owner, self._history
-        if last == NOW and NOW not in history.pins:
-            window = self._since(first)
-        else:
+        if last != NOW or NOW in history.pins:
             window = history.between(owner, first, last, most_parts=PARTS_ASKED)
+        elif first in history.pins and history.pins[first].taken_ns >= self._end_ns:
+            return Unavailable(f"no snapshot has been taken since {first!r} yet")
+        else:
+            window = self._since(first)
         if window is None:
             return Unavailable(
                 f"this model was not watched, in this form, when {first!r} or {last!r} was taken"
@@ -133,22 +134,15 @@ class Sampler:
         return self._sample(window, name)
 
     def _since(self, first: str) -> Window | None:
-        """From a named snapshot to the newest. Raises ClientError: no such name, or it is that."""
+        """From a named snapshot to the newest. Raises ClientError: no such name."""
         pin = self._history.pins.get(first)
-        if pin is None or pin.taken_ns >= self._end_ns:
-            # It has the words for both.
-            return self._history.between(self.watched.owner, first, first)
+        if pin is None:
+            return self._history.between(self.watched.owner, first, first)  # it has the words
         length_s = (self._end_ns - pin.taken_ns) / _NS
         window = self._history.window(
             self.watched.owner, self._end_ns, length_s, most_parts=PARTS_ASKED
         )
-        if window is not None and window.start_ns != pin.taken_ns:
-            raise ClientError(
-                f"Snapshot {first!r} has not been kept for this model",
-                status=409,
-                code="snapshot_not_kept",
-            )
-        return window
+        return window if window is not None and window.start_ns == pin.taken_ns else None
 
     def _sample(self, window: Window, name: str) -> WindowSample:
         return WindowSample.of(

@@ -148,6 +148,20 @@ def test_what_passed_between_two_names_is_compared_whatever_the_windows(world):
     assert until_now.rows == 3_100
 
 
+def test_right_after_a_name_nothing_has_passed_since(world):
+    world.history.pin("a")
+    assert "since 'a' yet" in judgement(ask(world, first="a", last="now"), "a..now").why
+
+
+def test_a_model_that_came_after_a_name_has_nothing_to_compare_since_then(world, baseline):
+    world.history.pin("a")
+    world.wait(minutes=60)
+    world.add(baseline, model="next", role=Role.CANARY)
+    world.pass_rows(rows(1_000, seed=2), minutes=2, which=1)
+    (watch,) = ask(world, first="a", last="now", model="next").watches
+    assert "not watched, in this form, when 'a'" in watch.judgements[0].why
+
+
 def test_the_stretch_between_names_has_a_previous_one_too(world):
     world.pass_rows(rows(3_000, seed=2), minutes=3)
     world.history.pin("a")
@@ -162,7 +176,7 @@ def test_the_stretch_between_names_has_a_previous_one_too(world):
     ("question", "words"),
     [
         ({"first": "a", "last": "nowhere"}, "no snapshot 'nowhere'"),
-        ({"first": "a", "last": "now"}, "was not taken after"),
+        ({"first": "nowhere", "last": "now"}, "no snapshot 'nowhere'"),
         ({"window": "6m"}, "window '6m' is none of `drift.windows`; known: `5m`, `1h`"),
         ({"reference": "weak"}, "did you mean `week`?"),
         ({"route": "rose"}, "observed are: iris/stable (primary)"),
