@@ -29,6 +29,7 @@ MODULES: Final = {
     "check": "sidecar.cli.check",
     "schema": "sidecar.cli.schema",
     "inspect": "sidecar.cli.inspect",
+    "baseline": "sidecar.cli.baseline",
     "status": "sidecar.cli.status",
     "weights": "sidecar.cli.weights",
     "snapshot": "sidecar.cli.snapshots",
