@@ -13,8 +13,10 @@ from typing import Final, TypeVar
 import msgspec
 from msgspec import Struct
 
-from sidecar.config.problems import Problem, child
+from sidecar.config.baselines import read_baseline
+from sidecar.config.problems import Finding, Problem, Remark, child
 from sidecar.config.settings import ListenTls, Settings, UpstreamTls
+from sidecar.errors import ConfigError
 
 S = TypeVar("S", bound=Struct)
 
@@ -55,15 +57,17 @@ def resolve_files(settings: Settings, directory: Path) -> Settings:
     )
 
 
-def examine_files(settings: Settings) -> Iterator[Problem]:
+def examine_files(settings: Settings) -> Iterator[Finding]:
     """Every file that this process cannot read now, or that cannot serve. Blocking."""
     if settings.admin.token_file is not None:
         yield from _token_problems("$.admin.token_file", settings.admin.token_file)
     if settings.tls is not None:
         yield from _tls_problems("$.tls", settings.tls, _LISTEN_TLS)
     for name, model in settings.models.items():
-        path = child(child("$.models", name), "tls")
-        yield from _tls_problems(path, model.tls, _UPSTREAM_TLS)
+        path = child("$.models", name)
+        yield from _tls_problems(child(path, "tls"), model.tls, _UPSTREAM_TLS)
+        if model.baseline is not None:
+            yield from _baseline_findings(child(path, "baseline"), model.baseline)
     for name, receiver in settings.alerts.receivers.items():
         for key in _RECEIVER:
             file = getattr(receiver, key)
@@ -125,6 +129,25 @@ def _tls_problems(path: str, tls: ListenTls | UpstreamTls, names: _TlsNames) -> 
             yield _unusable(
                 child(path, names[2]), "a bundle of PEM certificates", authorities, error
             )
+
+
+def _baseline_findings(path: str, file: str) -> Iterator[Finding]:
+    """A file that is not there yet is only remarked on: requests must not wait for statistics."""
+    if not Path(file).exists():
+        yield Remark(
+            path=path,
+            text=f"{file} is not there; until it is, a provisional baseline is learned from "
+            "traffic (make one with `sidecar baseline build`)",
+        )
+        return
+    try:
+        read_baseline(file)
+    except ConfigError as error:
+        yield Problem(
+            path=path,
+            expected="a baseline file, as `sidecar baseline build` writes it",
+            found=f"{error.path}: {error.reason}",
+        )
 
 
 def _unreadable(path: str, file: str, error: OSError) -> Problem:

@@ -48,10 +48,11 @@ def test_the_file_of_the_design_is_valid_as_it_stands(load_text):
     assert settings.drift.windows == (300, 3600, 86400)
 
 
-def test_keys_that_this_version_does_not_act_on_are_noted(load_text):
+def test_what_a_person_should_know_of_a_valid_file_is_remarked(load_text):
     remarks = load_text(DESIGN).remarks
 
     assert [(remark.path, remark.severity, remark.where) for remark in remarks] == [
+        ("$.models.stable.baseline", "warning", "line 6"),  # the file is not there
         ("$.routes[0].capture", "note", "line 18"),
         ("$.sinks", "note", "line 20"),
     ]
