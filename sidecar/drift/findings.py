@@ -17,7 +17,7 @@ from math import atan, ceil, pi
 import numpy as np
 from msgspec import Struct
 
-from sidecar.drift.special import FloatArray, ncx2_sf
+from sidecar.drift.special import FloatArray, ncx2_sf_screened
 from sidecar.drift.verdict import Span, Status, Verdict
 from sidecar.model import ColumnPart
 
@@ -208,7 +208,7 @@ def _small_shift_p(verdicts: Sequence[Verdict]) -> FloatArray:
     size = np.array([one.size for one in verdicts])
     df = np.array([one.df for one in verdicts])
     least = np.array([SMALL * one.threshold for one in verdicts])
-    return ncx2_sf(psi * size, df, least * size)
+    return ncx2_sf_screened(psi * size, df, least * size)
 
 
 def _is_steady(verdict: Verdict) -> bool:

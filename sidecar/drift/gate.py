@@ -34,7 +34,7 @@ import numpy.typing as npt
 
 from sidecar.drift.psi import smoothed_psi
 from sidecar.drift.settings import Thresholds
-from sidecar.drift.special import FloatArray, ncx2_sf, ncx2_sf_sankaran
+from sidecar.drift.special import FloatArray, ncx2_sf_screened
 from sidecar.sketch.kernels import IntArray
 
 BoolArray = npt.NDArray[np.bool_]
@@ -42,10 +42,6 @@ BoolArray = npt.NDArray[np.bool_]
 _LEAST_EXPECTED = 5.0
 _CONSIDERED = 0.8
 """Columns with a larger p are no candidates for an alarm."""
-_DECIDED = (1e-9, 0.9)
-"""Between these the tail probability is computed exactly, beyond them by a closed form: whether it
-is 0.95 or 0.951, or 1e-10 or 1e-11, decides nothing, and most comparisons of a quiet day are there.
-"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +103,9 @@ def gate(
     psi = smoothed_psi(reference, current, count)
     df = np.maximum(count - 1, 1)
     p = np.full(shape, np.nan)
-    p[judged] = _tail(psi[judged] * size[judged], df[judged], least[judged] * size[judged])
+    p[judged] = ncx2_sf_screened(
+        psi[judged] * size[judged], df[judged], least[judged] * size[judged]
+    )
     adjusted = adjust(p)
     drifted = judged & (adjusted <= thresholds.significance) & (psi >= least)
     return Gated(
@@ -173,11 +171,3 @@ def _rare_as_one(
         )
         tidy.append(moved)
     return tidy[0], tidy[1], kept + several[..., 0]
-
-
-def _tail(x: FloatArray, df: IntArray, nc: FloatArray) -> FloatArray:
-    p = ncx2_sf_sankaran(x, df, nc)
-    low, high = _DECIDED
-    close = (p > low) & (p < high)
-    p[close] = ncx2_sf(x[close], df[close], nc[close])
-    return np.clip(p, 0.0, 1.0)
