@@ -1,10 +1,12 @@
 """What a request costs in Python alone: a worker's connections driven in memory, without a socket.
 
-    python -m loadtests.hotpath [--mode plain|full] [--requests N] [--instructions] [--json]
+    python -m loadtests.hotpath [--mode plain|full] [--monitor] [--requests N] [--instructions]
 
 The client's and the models' transports are stand-ins that swallow what is written, so the figure is
 all of parsing, routing, forwarding, mirroring and counting, and nothing of the kernel or the event
-loop. With `--instructions` the same is run twice under valgrind's callgrind, for N and 5 N
+loop. With `--monitor` all bodies are read and counted too, over the columns of 30 features, those
+of shadows compared with the primary's; what waits is read after every 100 requests, as under load.
+With `--instructions` the same is run twice under valgrind's callgrind, for N and 5 N
 requests, and the difference is divided: a count that no neighbour on the machine can disturb, made
 to compare two versions of the code (its noise is about 3 %).
 """
@@ -20,10 +22,15 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import uvloop
 
 from loadtests.rig import traffic
+from sidecar.baseline.edges import numeric_column
+from sidecar.baseline.measures import measure_columns
 from sidecar.board import Board, BoardLayout
+from sidecar.config.monitoring import MonitorSettings
+from sidecar.config.observation import ObservationPlan, Watch
 from sidecar.config.settings import (
     Canary,
     Limits,
@@ -33,14 +40,19 @@ from sidecar.config.settings import (
     Shadow,
 )
 from sidecar.config.update import RoutingUpdate
-from sidecar.model import CellKey, Role
+from sidecar.model import CellKey, ColumnKind, ColumnPart, Role
+from sidecar.payload import PayloadSettings
 from sidecar.proxy import Worker
 from sidecar.proxy.client import ClientConnection
 from sidecar.proxy.pool import Pool
 from sidecar.proxy.upstream import UpstreamConnection
 from sidecar.routing import Split
+from sidecar.sketch import AreaLayout, Column
 
 ROUNDS = 15
+BODIES = 64  # different ones that take turns
+BASELINE_ROWS = 4_000
+BETWEEN_READINGS = 100  # requests
 MODELS = ("stable", "next", "trial")
 ANSWER = (
     b"HTTP/1.1 200 OK\r\nServer: nginx/1.22.1\r\nDate: Mon, 23 Nov 2026 06:12:13 GMT\r\n"
@@ -88,6 +100,49 @@ def update(mode: str) -> RoutingUpdate:
     )
 
 
+def plan(routing: RoutingUpdate) -> ObservationPlan:
+    """Everything is watched, over columns as a baseline file has them."""
+    names = tuple(f"feature_{number}" for number in range(len(traffic.FEATURES)))
+    values = np.array(traffic.population(BASELINE_ROWS)).T
+    features = [
+        numeric_column(name, ColumnPart.FEATURE, column)
+        for name, column in zip(names, values, strict=True)
+    ]
+    shares = np.random.default_rng(1).beta(2, 5, BASELINE_ROWS)
+    outputs = [
+        Column(
+            name="prediction",
+            part=ColumnPart.PREDICTION,
+            kind=ColumnKind.CATEGORICAL,
+            categories=("0", "1"),
+        ),
+        numeric_column("score", ColumnPart.SCORE, shares),
+        numeric_column("confidence", ColumnPart.SCORE, np.maximum(shares, 1 - shares)),
+    ]
+    measures = measure_columns(openai=False)
+    watches: list[Watch] = []
+    at = 0
+    for slot, key in enumerate(key for key in routing.cells if key is not None):
+        columns = tuple(outputs if key.role is Role.SHADOW else [*features, *outputs])
+        watches.append(
+            Watch(
+                key=key,
+                slot=slot,
+                at=at,
+                owner=key.model,
+                payload=PayloadSettings(),
+                features=names,
+                columns=columns,
+                measures=measures,
+            )
+        )
+        at += AreaLayout(columns, measures).words
+    # No share is shed, so that the whole cost is seen.
+    return ObservationPlan(
+        version=1, settings=MonitorSettings(max_cpu_share=1.0), watches=tuple(watches)
+    )
+
+
 def connected(pool: Pool) -> UpstreamConnection:
     """An idle connection of a pool, over a stand-in."""
     endpoint = pool.endpoints[0]
@@ -100,42 +155,51 @@ def connected(pool: Pool) -> UpstreamConnection:
     return connection
 
 
-def request() -> bytes:
+def request(body: bytes) -> bytes:
     """The usual request, as wrk sends it."""
     fields = "".join(f"{name}: {value}\r\n" for name, value in traffic.HEADERS.items())
     head = f"POST {traffic.PATH} HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n{fields}"
-    length = f"Content-Length: {len(traffic.INFERENCE)}\r\n\r\n"
-    return (head + length).encode() + traffic.INFERENCE
+    length = f"Content-Length: {len(body)}\r\n\r\n"
+    return (head + length).encode() + body
 
 
 class Drive:
     """One client connection and one connection to every model and shadow."""
 
-    def __init__(self, mode: str) -> None:
+    def __init__(self, mode: str, *, monitor: bool) -> None:
         routing = update(mode)
-        board = Board.allocate(BoardLayout(workers=1, cells=8, model_rows=8))
+        layout = BoardLayout(workers=1, cells=8, model_rows=8, arena_words=1 << 20)
+        board = Board.allocate(layout)
         settings = Settings(models=routing.models, routes=routing.routes)
         self._worker = Worker(index=0, settings=settings, sockets=[], recorder=board.recorder(0))
         self._worker.install(routing)
+        if monitor:
+            self._worker.observe(plan(routing))
         plane = self._worker._plane  # measured from inside on purpose
         self._client = ClientConnection(plane, tls=False)
         self._client.connection_made(Swallow())
         self._upstreams = [connected(pool) for pool in plane.current.all_pools()]
-        self._request = request()
+        self._monitor = plane.monitor
+        self._requests = [
+            request(traffic.inference(row)) for row in traffic.population(BODIES, seed=2)
+        ]
         self._answer = ANSWER % (len(traffic.PREDICTION), traffic.PREDICTION.encode())
 
     def run(self, requests: int) -> None:
         """Serve so many requests, one after the other."""
-        for _ in range(requests):
-            self._client.data_received(self._request)
+        for number in range(requests):
+            self._client.data_received(self._requests[number % BODIES])
             for upstream in self._upstreams:
                 if upstream.busy:
                     upstream.data_received(self._answer)
+            if number % BETWEEN_READINGS == 0:
+                self._monitor.drain()
+        self._monitor.drain()
 
 
-async def timed(mode: str, requests: int, rounds: int) -> float:
+async def timed(mode: str, requests: int, rounds: int, *, monitor: bool) -> float:
     """The best round's CPU time per request, in microseconds."""
-    drive = Drive(mode)
+    drive = Drive(mode, monitor=monitor)
     best_s = float("inf")
     for _ in range(rounds):
         began_s = time.process_time()
@@ -144,7 +208,7 @@ async def timed(mode: str, requests: int, rounds: int) -> float:
     return best_s / requests * 1e6
 
 
-def instructions(mode: str, requests: int) -> float:
+def instructions(mode: str, requests: int, *, monitor: bool) -> float:
     """Instructions per request, by callgrind."""
     if shutil.which("valgrind") is None:
         sys.exit("--instructions needs valgrind: apt-get install valgrind")
@@ -153,6 +217,7 @@ def instructions(mode: str, requests: int) -> float:
         command = [
             *("valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", sys.executable),
             *("-m", "loadtests.hotpath", "--mode", mode, "--requests", str(count), "--rounds", "1"),
+            *(["--monitor"] if monitor else []),
         ]
         said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=600)
         found = re.search(r"Collected : (\d+)", said.stderr)
@@ -165,6 +230,7 @@ def instructions(mode: str, requests: int) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--mode", choices=("plain", "full"), action="append")
+    parser.add_argument("--monitor", action="store_true")
     parser.add_argument("--requests", type=int, default=1_000)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--instructions", action="store_true")
@@ -173,9 +239,10 @@ def main() -> None:
     figures: dict[str, float] = {}
     for mode in args.mode or ["plain", "full"]:
         if args.instructions:
-            figures[mode] = round(instructions(mode, args.requests))
+            figures[mode] = round(instructions(mode, args.requests, monitor=args.monitor))
         else:
-            figures[mode] = round(uvloop.run(timed(mode, args.requests, args.rounds)), 2)
+            run = timed(mode, args.requests, args.rounds, monitor=args.monitor)
+            figures[mode] = round(uvloop.run(run), 2)
     if args.json:
         json.dump(figures, sys.stdout)
         return

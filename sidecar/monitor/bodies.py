@@ -27,8 +27,7 @@ from sidecar.payload import (
     stream_reader,
 )
 
-_BRACES: Final = b"{}"
-_BRACKETS: Final = b"[]"
+_CLOSED_BY: Final = {ord("{"): ord("}"), ord("["): ord("]")}
 _LONGEST_LENGTH: Final = 12  # digits of Inference-Header-Content-Length
 
 Dechunk = Callable[[bytes], bytes]
@@ -38,11 +37,11 @@ Dechunk = Callable[[bytes], bytes]
 class BodyReader:
     """Reads requests and answers with one codec. Raises Undecodable."""
 
-    __slots__ = ("_answers", "_codec", "_dechunk", "_requests", "_settings")
+    __slots__ = ("_answers", "_dechunk", "_requests", "_settings", "codec")
 
     def __init__(self, settings: PayloadSettings, codec: Codec, dechunk: Dechunk) -> None:
         self._settings = settings
-        self._codec = codec
+        self.codec = codec
         self._dechunk = dechunk
         self._requests = _Describer()
         self._answers = _Describer()
@@ -60,7 +59,7 @@ class BodyReader:
                 data = self._dechunk(data)
         else:
             data = _whole(pieces)
-        read = self._codec.read_request
+        read = self.codec.read_request
         plain = Body(data, request.path)
         if looks_like_json(data):
             try:
@@ -80,7 +79,7 @@ class BodyReader:
             if capture.reader is not None:
                 return capture.reader.finish()
             data = data or _whole(capture.answer)
-        read = self._codec.read_response
+        read = self.codec.read_response
         plain = Body(data, finished.request.path)
         if looks_like_json(data):
             try:
@@ -107,8 +106,7 @@ def _whole(pieces: Pieces) -> bytes:
 
 def looks_like_json(data: bytes) -> bool:
     """Whether it begins and ends like an object or an array."""
-    ends = data[:1] + data[-1:]
-    return ends in (_BRACES, _BRACKETS)
+    return data != b"" and _CLOSED_BY.get(data[0]) == data[-1]
 
 
 class _Describer:

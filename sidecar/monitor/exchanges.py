@@ -1,5 +1,7 @@
 """What the data plane hands over when an exchange is over, by reference: nothing is read or copied.
 
+Neither can be part of a cycle, so the garbage collector is spared them.
+
 Must not know: connections, columns.
 """
 
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 SHORT_BYTES = 16 * 1024  # what is kept of a request for a shadow that answers later
 
 
-class Request(Struct):
+class Request(Struct, gc=False):
     """A request as it went to the model; `body_at` is where its head ends in `wire`.
 
     `path` is its target; `chunked` says that the body in `wire` is in the chunked coding,
@@ -46,7 +48,7 @@ class Request(Struct):
                 self.inputs = Inputs((), [()] * len(self.inputs.rows), self.inputs.sourced)
 
 
-class Finished(Struct):
+class Finished(Struct, gc=False):
     """An exchange that is over: `watcher` shall read it.
 
     `status` is 0 when there was no whole answer; `head` are the answer's start line and fields,

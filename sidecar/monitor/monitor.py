@@ -239,8 +239,12 @@ class Monitor:
             self._scheduled = False
 
     def _read(self, finished: Finished) -> None:
-        if finished.ticket is not None:
-            finished.ticket.chosen = True
+        ticket = finished.ticket
+        if ticket is not None:
+            if ticket.chosen is False:  # the other side was shed when there was more
+                self._leave(finished, _SHED)
+                return
+            ticket.chosen = True
         try:
             finished.watcher.read(finished)
         except Exception as error:  # noqa: BLE001 -- a bug in a codec must not end the counting

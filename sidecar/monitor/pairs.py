@@ -14,8 +14,8 @@ from math import isclose
 from typing import Final
 
 from sidecar.model.categories import category_of
-from sidecar.monitor.exchanges import Request
-from sidecar.payload import Outputs, Value
+from sidecar.monitor.exchanges import SHORT_BYTES, Request
+from sidecar.payload import Codec, Outputs, Value
 
 RELATIVE_TOLERANCE: Final = 1e-6  # between numbers: float32 on one side, float64 on the other
 MOST_COMPARED: Final = 4096  # predictions of one answer; those of larger batches are not held
@@ -35,18 +35,31 @@ Tell = Callable[[Verdict], None]
 class Ticket:
     """What the primary and the shadows of one request share.
 
-    `chosen` says, once one of them was considered, whether the budget allows to read them: all of
+    An answer that is the same to the byte says the same, and is decoded once: `known` gives what
+    the first one said. `chosen` says, once one of them was considered, whether the budget allows to read them: all of
     them are read or none.
     """
 
-    __slots__ = ("_primary", "_settled", "_waiting", "chosen", "request")
+    __slots__ = ("_known", "_primary", "_settled", "_waiting", "chosen", "request")
 
     def __init__(self, request: Request) -> None:
         self.request = request
         self.chosen: bool | None = None
         self._primary: Outputs | None = None
         self._settled = False
+        self._known: tuple[bytes, Codec, Outputs] | None = None
         self._waiting: list[tuple[Outputs, Tell]] = []
+
+    def known(self, answer: bytes, codec: Codec) -> Outputs | None:
+        """What these bytes were found to say, if the same codec has read them before."""
+        if self._known is not None and self._known[0] == answer and self._known[1] is codec:
+            return self._known[2]
+        return None
+
+    def know(self, answer: bytes, codec: Codec, outputs: Outputs) -> None:
+        """Remember what an answer said, unless it is large."""
+        if answer and len(answer) <= SHORT_BYTES:
+            self._known = (answer, codec, outputs)
 
     def settle(self, primary: Outputs | None) -> None:
         """The primary's answer is known, or there is none to compare with."""

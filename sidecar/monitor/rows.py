@@ -112,7 +112,7 @@ class RowCoder:
         self._numeric = [
             place for place, column in enumerate(features) if column.kind is ColumnKind.NUMERIC
         ]
-        self._outputs = [_OutputColumn(column) for column in columns[len(features) :]]
+        self._outputs = [_output_of(column) for column in columns[len(features) :]]
         self._forms: dict[tuple[str, ...], Form] = {}
         self._form = Form((), self._features)
 
@@ -157,45 +157,24 @@ class RowCoder:
         """The cells of what a model said of a row; `outputs` None: unknown, which says nothing."""
         if outputs is None:
             return [NOT_COUNTED] * len(self._outputs)
-        return [column.cell(outputs, row) for column in self._outputs]
-
-    @property
-    def output_count(self) -> int:
-        """How many cells `outputs` makes."""
-        return len(self._outputs)
-
-
-class _OutputColumn:
-    """A prediction or a score as a cell."""
-
-    __slots__ = ("_code", "_of")
-
-    def __init__(self, column: Column) -> None:
-        categorical = column.kind is ColumnKind.CATEGORICAL
-        self._code: Callable[[Value], float] = Coding(column).code if categorical else as_number
-        self._of: Callable[[Outputs], Sequence[Value]]
-        if column.part is ColumnPart.PREDICTION:
-            self._of = _predictions
-        elif column.name == CONFIDENCE:
-            self._of = _confidences
-        else:
-            self._of = _scores
-
-    def cell(self, outputs: Outputs, row: int) -> float:
-        values = self._of(outputs)
-        return self._code(values[row]) if row < len(values) else nan
+        said = (outputs.predictions, outputs.scores, outputs.confidences)
+        cells: Cells = []
+        for which, coding in self._outputs:
+            values = said[which]
+            value = values[row] if row < len(values) else None
+            if coding is not None:
+                cells.append(coding.code(value))
+            else:
+                cells.append(value if type(value) is float else as_number(value))
+        return cells
 
 
-def _predictions(outputs: Outputs) -> Sequence[Value]:
-    return outputs.predictions
-
-
-def _scores(outputs: Outputs) -> Sequence[Value]:
-    return outputs.scores
-
-
-def _confidences(outputs: Outputs) -> Sequence[Value]:
-    return outputs.confidences
+def _output_of(column: Column) -> tuple[int, Coding | None]:
+    """Which of predictions, scores and confidences a column counts, and how it codes them."""
+    coding = Coding(column) if column.kind is ColumnKind.CATEGORICAL else None
+    if column.part is ColumnPart.PREDICTION:
+        return 0, coding
+    return (2 if column.name == CONFIDENCE else 1), coding
 
 
 def _picker(places: list[int]) -> Callable[[Sequence[Value]], list[Value]]:

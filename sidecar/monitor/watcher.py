@@ -149,11 +149,22 @@ class Watcher:
             status = finished.status
             if status == 0 or status >= FAILED_FROM:
                 return inputs, None, _READ
-            return inputs, self.bodies.outputs(finished, inputs), _READ
+            return inputs, self._answer(finished, inputs), _READ
         except Undecodable as unread:
             if inputs is None:
                 request.unread = unread.reason
             return inputs, None, _UNREAD[unread.reason]
+
+    def _answer(self, finished: Finished, inputs: Inputs) -> Outputs:
+        """What the answer says. Raises Undecodable."""
+        ticket = finished.ticket
+        if ticket is None:
+            return self.bodies.outputs(finished, inputs)
+        outputs = ticket.known(finished.answer, self.bodies.codec)
+        if outputs is None:
+            outputs = self.bodies.outputs(finished, inputs)
+            ticket.know(finished.answer, self.bodies.codec, outputs)
+        return outputs
 
     def _tell(self, verdict: Verdict) -> None:
         for counter in _VERDICTS[verdict]:
