@@ -1,7 +1,8 @@
 """What stands where on the board.
 
-The board is one stretch of shared memory. Every number is an int64 of this machine's byte order at
-an address divisible by 8, so that one store changes it and a reader never sees half of it:
+The board is one stretch of shared memory. Every number is an int64 of this machine's byte order (in
+the arena also a float64) at an address divisible by 8, so that one store changes it and a reader
+never sees half of it:
 
     header        1 page        magic (8 bytes), layout hash (32 bytes), generation (int64)
     worker 0      whole pages   one slice per worker, written by that worker alone
@@ -24,9 +25,9 @@ and each worker's slice:
 
 A slice begins on a page, so that no two workers share a cache line; so does the latency block, so
 that a cell nobody uses costs no resident memory (a used one costs 60 KB in each worker using it);
-so does the arena. Inside it the controller gives each watch an area (`sidecar.sketch.areas`), and
-the watch's slot says whose area it is and where, since areas of different sizes follow one another
-in time: who finds another's numbers where its own should begin takes none of them for its own.
+so does the arena. In it the controller gives every watch an area (`sidecar.sketch.areas`). Areas of
+different sizes follow one another in time; a watch's slot says whose area it is and which words it
+covers, so that nobody takes for its own what another has counted there since.
 
 The hash covers everything that gives a number its meaning: enumerations, counts, edges. Who finds
 memory written under another hash is told so. The generation tells two boards of one layout apart;

@@ -166,8 +166,8 @@ class Recorder:
         """The area of a watch, `words` of the arena from `at` on, to be written by the caller.
 
         If `owner` counted in just these words before, it goes on there; otherwise they are zeroed,
-        and whoever's area they were part of has lost it. Raises IndexError when the board has no
-        such slot or no such words.
+        and every other area that any of them belonged to is nobody's from now on. Raises IndexError
+        when the board has no such slot or no such words.
         """
         self.check_area(slot, at, words)
         watches = self._view.watches

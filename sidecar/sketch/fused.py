@@ -26,8 +26,9 @@ Must not know: processes, shared memory, clocks, where rows come from.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence, Sized
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Self, TypeVar
 
 import numpy as np
@@ -197,20 +198,23 @@ class ColumnTable:
     def _of(cls, layout: AreaLayout, places: tuple[Place, ...], counter: BlockCounter) -> Self:
         trees = [_tree(place.column.edges) for place in places]
         targets = [_targets(layout, place) for place in places]
-        columns = np.zeros((len(places), 5), dtype=np.int64)
-        for at, place in enumerate(places):
-            columns[at] = (
-                len(trees[at]).bit_length() - 1,
-                sum(map(len, trees[:at])),
+        columns = [
+            (
+                len(tree).bit_length() - 1,
+                tree_at,
                 place.column.value_buckets - 1,
                 layout.counts.start + place.counts.start,
-                sum(map(len, targets[:at])),
+                targets_at,
             )
+            for place, tree, tree_at, targets_at in zip(
+                places, trees, _starts(trees), _starts(targets), strict=True
+            )
+        ]
         scales = [(place.column.center, place.column.reach) for place in places]
         return cls(
             layout,
             _frozen(np.array([layout.blocks_at, layout.block_words, counter])),
-            _frozen(columns),
+            _frozen(np.array(columns, dtype=np.int64).reshape(-1, 5)),
             _frozen(np.array(scales, dtype=np.float64).reshape(-1, 2)),
             _frozen(np.concatenate([np.empty(0), *trees])),
             _frozen(np.concatenate([np.empty((0, 2), np.int32), *targets])),
@@ -226,7 +230,7 @@ class ColumnTable:
         area: IntArray,
         outside: IntArray,
     ) -> int:
-        """Count rows in `area: int64[layout.words]`; see the kernel for the arrays.
+        """Count rows in `area: int64[layout.words]`; see the kernel for the arrays (C-contiguous).
 
         Returns how many rows were left out because they named no block. Raises ValueError when the
         shapes do not fit together; then nothing was counted.
@@ -269,6 +273,11 @@ def _targets(layout: AreaLayout, place: Place) -> Int32Array:
     first_sum = layout.sums.start + place.sums.start
     targets[list(column.summed), 1] = first_sum + np.arange(len(column.summed))
     return targets
+
+
+def _starts(parts: Sequence[Sized]) -> list[int]:
+    """Where each part begins when all are laid side by side."""
+    return [0, *accumulate(map(len, parts))][: len(parts)]
 
 
 def _frozen(array: Array) -> Array:
