@@ -20,7 +20,7 @@ from sidecar.app.process import END_SIGNAL, ExitCode, accept_signals
 from sidecar.app.recovery import newest_state
 from sidecar.config.update import RoutingUpdate
 from sidecar.control.client import ControlClient
-from sidecar.control.messages import Hello
+from sidecar.control.messages import Hello, Learned
 from sidecar.errors import ConfigError
 from sidecar.proxy import Worker
 
@@ -78,11 +78,13 @@ def run_worker(inherited: Inheritance, index: int) -> int:
 async def _serve(inherited: Inheritance, index: int) -> int:
     recorder = inherited.board.recorder(index)
     recorder.reset_gauges()
+    client: ControlClient  # which tells the worker, and is told by it
     worker = Worker(
         index=index,
         settings=inherited.settings,
         sockets=inherited.listeners,
         recorder=recorder,
+        learned=lambda **rows: client.report(Learned(**rows)),
     )
     starter = Starter(worker)
     stop = _on_end_signal(starter.settled.set)
@@ -90,7 +92,7 @@ async def _serve(inherited: Inheritance, index: int) -> int:
         inherited.state_dir.control_socket,
         Hello(worker=index, pid=os.getpid()),
         install=starter.install,
-        observe=lambda _plan: None,
+        observe=worker.observe,
         rng=random.random,
     )
     async with asyncio.TaskGroup() as tasks:
