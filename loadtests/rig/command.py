@@ -22,20 +22,23 @@ from loadtests.rig.tools import MissingToolError
 Measure = Callable[[argparse.Namespace], Report]
 
 
-def options(module: str, text: str, *, rounds: int, seconds: int | None) -> argparse.ArgumentParser:
+def options(
+    module: str, text: str, *, rounds: int | None, seconds: int | None
+) -> argparse.ArgumentParser:
     """The parser with what all measurements take; `text` is the module's own.
 
-    Without `seconds` a round lasts as long as it does.
+    Without `seconds` a round lasts as long as it does; without `rounds` there are none.
     """
     parser = argparse.ArgumentParser(
         prog=f"python -m {module}",
         description=text,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--rounds", type=_positive, default=rounds, help=f"default {rounds}")
+    if rounds is not None:
+        parser.add_argument("--rounds", type=positive, default=rounds, help=f"default {rounds}")
     if seconds is not None:
         parser.add_argument(
-            "--seconds", type=_positive, default=seconds, help=f"of each round; default {seconds}"
+            "--seconds", type=positive, default=seconds, help=f"of each round; default {seconds}"
         )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every round as JSON")
     parser.add_argument(
@@ -75,7 +78,8 @@ def stage() -> Iterator[Fleet]:
         yield fleet
 
 
-def _positive(text: str) -> int:
+def positive(text: str) -> int:
+    """The type of an option that counts something."""
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError("expected 1 or more")
