@@ -29,8 +29,9 @@ from sidecar.sketch import Block, BlockCounter, Distribution
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
-PARTS_ASKED: Final = 20
-"""Of how many pieces a window is asked for: they are put together to about ten of equal count."""
+PARTS_ASKED: Final = 12
+"""Of how many pieces a window is asked for, to be put together to ten of about equal count: each is
+read from a snapshot, which for a model with many segments is most of what a round costs."""
 
 _NS: Final = 1_000_000_000
 
