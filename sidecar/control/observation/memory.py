@@ -14,7 +14,7 @@ Everything here blocks: from an event loop, use a thread.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -86,13 +86,20 @@ def ledger_of(past: Mapping[str, Past], layouts: Mapping[str, AreaLayout]) -> Le
 class Memory:
     """The files; see the module's text."""
 
-    def __init__(self, file: Path, lessons: Path) -> None:
+    def __init__(
+        self,
+        file: Path,
+        lessons: Path,
+        *,
+        replace: Callable[[Path, bytes], None] = replace_file,
+    ) -> None:
         self._file = file
         self._lessons = lessons
+        self._replace = replace
 
     def write(self, remembered: Remembered) -> None:
         """Replace the file. Raises OSError and changes nothing."""
-        replace_file(self._file, encode(remembered))
+        self._replace(self._file, encode(remembered))
 
     def read(self) -> Remembered | None:
         """What was written last; None, and said, when it cannot be read."""
@@ -110,7 +117,7 @@ class Memory:
         """Keep what was learned of a primary. Raises OSError."""
         path = self._lesson_path(primary)
         path.parent.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
-        replace_file(path, encode_baseline(lesson.baseline).encode())
+        self._replace(path, encode_baseline(lesson.baseline).encode())
 
     def forget_lesson(self, primary: CellKey) -> None:
         """Drop what was learned of a primary. Raises OSError."""

@@ -43,6 +43,7 @@ from sidecar.control.observation.seating import Seating, Unwatched
 from sidecar.control.observation.store import SnapshotStore
 from sidecar.control.observation.subjects import Lesson, Subject, primary_of, subjects
 from sidecar.control.observation.timeline import Timeline
+from sidecar.control.persistence import replace_file
 from sidecar.control.workers import WorkerControl
 from sidecar.errors import ClientError, ConfigError
 from sidecar.model import CellKey
@@ -104,7 +105,8 @@ class _Present:
 class Observer:
     """See the module's text. Nothing happens before `run`; everything shown is empty until then.
 
-    `board_id` is new whenever the board is; `salts` gives a new text each time.
+    `board_id` is new whenever the board is; `salts` gives a new text each time; `replace` gives a
+    file its content, whole or not at all, and raises OSError.
     """
 
     def __init__(
@@ -117,14 +119,15 @@ class Observer:
         places: Places,
         clocks: Clocks,
         salts: Callable[[], str],
+        replace: Callable[[Path, bytes], None] = replace_file,
     ) -> None:
-        self.history = History(SnapshotStore(places.snapshots), wanted.drift)
+        self.history = History(SnapshotStore(places.snapshots, replace=replace), wanted.drift)
         self.after_snapshot: list[AfterSnapshot] = []
         self._wanted = wanted
         self._board = board
         self._board_id = board_id
         self._workers = workers
-        self._memory = Memory(places.memory, places.lessons)
+        self._memory = Memory(places.memory, places.lessons, replace=replace)
         self._clocks = clocks
         self._timeline = Timeline(wall_ns=clocks.wall_ns, monotonic_ns=clocks.monotonic_ns)
         self._salts = salts
@@ -190,7 +193,7 @@ class Observer:
 
     async def run(self) -> None:
         """Observe until cancelled. Then call `close`."""
-        await self._begin()
+        await self.begin()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._snapshot_often(), name="snapshots")
             tasks.create_task(self._plan_when_told(), name="planning")
@@ -229,7 +232,7 @@ class Observer:
             code="unknown_route",
         )
 
-    async def _begin(self) -> None:
+    async def begin(self) -> None:
         """Recall, load, plan, and take a first snapshot."""
         async with self._turn:
             remembered = await asyncio.to_thread(self._memory.read)
@@ -283,18 +286,27 @@ class Observer:
                 except Exception:  # a bug in a judgement must not end the counting
                     log.exception("what follows a snapshot failed")
 
+    async def take(self) -> int:
+        """Take a snapshot now; its stamp."""
+        async with self._turn:
+            return await self._take()
+
+    async def plan(self) -> None:
+        """Plan anew, by what is wanted and known now."""
+        async with self._turn:
+            await self._take()
+            await asyncio.to_thread(self.history.configure, self._wanted.drift)
+            await asyncio.to_thread(self._load_baselines)
+            await asyncio.to_thread(self._learn_what_is_complete)
+            await asyncio.to_thread(self._write_lessons)
+            await self._plan()
+            await self._take()
+
     async def _plan_when_told(self) -> None:
         while True:
             await self._plan_again.wait()
             self._plan_again.clear()
-            async with self._turn:
-                await self._take()
-                await asyncio.to_thread(self.history.configure, self._wanted.drift)
-                await asyncio.to_thread(self._load_baselines)
-                await asyncio.to_thread(self._learn_what_is_complete)
-                await asyncio.to_thread(self._write_lessons)
-                await self._plan()
-                await self._take()
+            await self.plan()
 
     async def _plan(self) -> None:
         """Seat everybody, write it down, tell the workers."""
