@@ -36,10 +36,10 @@ def independent(quiet: Outcome) -> Parts:
     return [
         "### False alarms: independent rows",
         (
-            f"{quiet.windows:,} windows of 30 features without drift, 500 to 50,000 rows each, against "
-            f"every kind of reference: {quiet.alarmed} of them alarmed. Beside the gate stands what "
-            "other rules say of the same numbers: that some PSI is 0.1 or more, and that some feature "
-            "differs at all (Benjamini-Hochberg at 0.05)."
+            f"{quiet.windows:,} windows of 30 features without drift, 500 to 50,000 rows each, "
+            f"against every kind of reference: {quiet.alarmed} of them alarmed. Beside the gate "
+            "stands what other rules say of the same numbers: that some PSI is 0.1 or more, and "
+            "that some feature differs at all (Benjamini-Hochberg at 0.05)."
         ),
         Table(("", "comparisons", "judged", "the gate", "PSI ≥ 0.1", "differs"), rows),
     ]
@@ -63,9 +63,9 @@ def dependent(outcomes: Mapping[str, Outcome]) -> Parts:
     return [
         "### False alarms: rows that depend on each other",
         (
-            "Share of windows that alarmed against any reference; in the last column as if phi were 1 "
-            "and nothing were declared. Windows have up to 50,000 rows; `judged` are the comparisons "
-            "with the baseline for which there was enough data."
+            "Share of windows that alarmed against any reference; in the last column as if phi "
+            "were 1 and nothing were declared. Windows have up to 50,000 rows; `judged` are the "
+            "comparisons with the baseline for which there was enough data."
         ),
         Table(
             ("traffic", "rows from", "windows", "median phi", "judged", "alarms", "without phi"),
@@ -79,8 +79,8 @@ def power(curves: Mapping[int, Mapping[tuple[float, int], Found]], windows: int)
     parts: Parts = [
         "### Power",
         (
-            f"One of 30 features has shifted: the share found, over {windows:,} windows a cell. A PSI "
-            "of 0.1 is not to be found: it is the largest that does not matter."
+            f"One of 30 features has shifted: the share found, over {windows:,} windows a cell. A "
+            "PSI of 0.1 is not to be found: it is the largest that does not matter."
         ),
     ]
     for m, curve in curves.items():
@@ -104,8 +104,8 @@ def bar(found: Mapping[int, Found], windows: int) -> Parts:
     ]
     return [
         (
-            f"A PSI of 0.24 at n = 1,000 ({windows:,} windows), with certain columns set aside and by "
-            "Benjamini-Hochberg over all 30; and windows in which another feature alarmed:"
+            f"A PSI of 0.24 at n = 1,000 ({windows:,} windows), with certain columns set aside and "
+            "by Benjamini-Hochberg over all 30; and windows in which another feature alarmed:"
         ),
         Table(("rows of the reference", "found", "over all 30", "others"), rows),
     ]
@@ -129,8 +129,8 @@ def major(found: Mapping[tuple[float, int], Found]) -> Parts:
     return [
         "### Drift or major",
         (
-            "One feature has shifted, 50,000 rows in the reference: the share called `major`, and the "
-            "share that would be if a PSI of at most 0.25 had to be rejected at 0.05 as well."
+            "One feature has shifted, 50,000 rows in the reference: the share called `major`, and "
+            "the share that would be if a PSI of at most 0.25 had to be rejected at 0.05 as well."
         ),
         Table(("true PSI", *heads), rows),
     ]
@@ -146,8 +146,8 @@ def compound(found: Mapping[tuple[float, int, int], float]) -> Parts:
     return [
         "### Many small shifts",
         (
-            "Some of 30 features have shifted by as much each, 50,000 rows in the reference: the share "
-            "of windows with a `compound` finding and no feature that alarms by itself."
+            "Some of 30 features have shifted by as much each, 50,000 rows in the reference: the "
+            "share of windows with a `compound` finding and no feature that alarms by itself."
         ),
         Table(("true PSI of each", "n", *(f"{shifted} shifted" for shifted in counts)), rows),
     ]
