@@ -35,6 +35,7 @@ class EntityTable:
     def __init__(
         self, period_s: float, wall_ns: Callable[[], int], capacity: int = CAPACITY
     ) -> None:
+        self.period_s = period_s
         self._period_ns = int(period_s * 1e9)
         self._wall_ns = wall_ns
         self._capacity = capacity

@@ -9,6 +9,7 @@ Must not know: HTTP, queues, budgets.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from sidecar.board import Recorder
@@ -30,6 +31,15 @@ _COUNTERS: Final = len(WatchCounter)
 Watchers = dict[CellKey, Watcher]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """What there will be: watchers that are kept, and what new ones are to be made of."""
+
+    plan: ObservationPlan
+    kept: Watchers
+    setups: Mapping[CellKey, Setup]
+
+
 class Installation:
     """Makes watchers; `learned` and `sink` may be nobody."""
 
@@ -49,13 +59,10 @@ class Installation:
         self._sink = sink
         self._entities = EntityTable(0, wall_ns)
 
-    def install(
+    def prepare(
         self, plan: ObservationPlan, before: ObservationPlan | None, installed: Watchers
-    ) -> Watchers:
-        """The watchers of a plan; what those of `installed` have read is on the board by then.
-
-        Raises ConfigError and changes nothing.
-        """
+    ) -> Prepared:
+        """Everything up to the first change. Raises ConfigError."""
         alike = (
             before is not None
             and before.settings.max_body == plan.settings.max_body
@@ -67,13 +74,15 @@ class Installation:
             for watch in plan.watches
             if alike and watch.key in installed and installed[watch.key].watch == watch
         }
-        setups = self._setups(plan, kept)
-        for watcher in installed.values():
-            watcher.flush()
-        if before is None or before.entity_period_s != plan.entity_period_s:
-            self._entities = EntityTable(plan.entity_period_s, self._wall_ns)
-        made = {key: self._watcher(setup) for key, setup in setups.items()}
-        return {watch.key: kept.get(watch.key) or made[watch.key] for watch in plan.watches}
+        return Prepared(plan=plan, kept=kept, setups=self._setups(plan, kept))
+
+    def open(self, prepared: Prepared) -> Watchers:
+        """The watchers of a plan. Those that are not kept must have been retired."""
+        period_s = prepared.plan.entity_period_s
+        if self._entities.period_s != period_s:
+            self._entities = EntityTable(period_s, self._wall_ns)
+        made = {key: self._watcher(setup) for key, setup in prepared.setups.items()}
+        return {**prepared.kept, **made}
 
     def _setups(
         self, plan: ObservationPlan, kept: Mapping[CellKey, Watcher]

@@ -97,12 +97,14 @@ class Monitor:
     def install(self, plan: ObservationPlan, cells: Sequence[CellKey | None]) -> None:
         """Watch by `plan` from the next exchange on. Raises ConfigError and changes nothing.
 
-        `cells[i]` is whose numbers cell `i` of the board holds. Exchanges that wait are read by who
-        watches the same from now on.
+        `cells[i]` is whose numbers cell `i` of the board holds. What waits to be read by a watch
+        that changes is shed.
         """
         if not plan.settings.enabled:
             plan = ObservationPlan(version=plan.version, settings=plan.settings)
-        installed = self._installation.install(plan, self._plan, self._installed)
+        prepared = self._installation.prepare(plan, self._plan, self._installed)
+        self._retire([one for key, one in self._installed.items() if key not in prepared.kept])
+        self._installed = self._installation.open(prepared)
         settings = plan.settings
         if self._plan is None or self._plan.settings != settings:
             self._budget = Budget(settings.max_cpu_share, self._clock_ns())
@@ -112,10 +114,7 @@ class Monitor:
         self._room.left += room_bytes - self._room_bytes
         self._room_bytes = room_bytes
         self._plan = plan
-        self._installed = installed
         self.remap(cells)
-        self._pending = self._handed_over(self._pending)
-        self._chosen = self._handed_over(self._chosen)
 
     def remap(self, cells: Sequence[CellKey | None]) -> None:
         """The board's cells belong to others now."""
@@ -128,19 +127,18 @@ class Monitor:
         """Who watches a cell."""
         return self.watchers[cell]
 
-    def _handed_over(self, waiting: deque[Finished]) -> deque[Finished]:
-        """What waits, for those who read it now; what nobody watches any more is let go."""
-        kept: deque[Finished] = deque()
-        for finished in waiting:
-            watcher = self._installed.get(finished.watcher.watch.key)
-            if watcher is None:
-                self._release(finished)
-            else:
-                if not watcher.goes_on_for(finished.watcher):
-                    watcher.counters[_OFFERED] += 1
-                finished.watcher = watcher
-                kept.append(finished)
-        return kept
+    def _retire(self, watchers: list[Watcher]) -> None:
+        """These watch no more: whatever they have read or still wait for is counted now."""
+        for waiting in (self._chosen, self._pending):
+            kept = [finished for finished in waiting if finished.watcher not in watchers]
+            for finished in waiting:
+                if finished.watcher in watchers:
+                    self._leave(finished, _SHED)
+            waiting.clear()
+            waiting.extend(kept)
+        for watcher in watchers:
+            self._flush(watcher)
+            watcher.retire()
 
     # -- on the request path ---------------------------------------------------------------------
 
@@ -281,12 +279,15 @@ class Monitor:
         if look_back:
             self._looked_back_ns = now
         for watcher in self._installed.values():
-            try:
-                watcher.flush()
-                if look_back:
-                    watcher.look_back()
-            except Exception as error:  # noqa: BLE001 -- as with reading
-                self._complain(error)
+            self._flush(watcher, look_back=look_back)
+
+    def _flush(self, watcher: Watcher, *, look_back: bool = False) -> None:
+        try:
+            watcher.flush()
+            if look_back:
+                watcher.look_back()
+        except Exception as error:  # noqa: BLE001 -- as with reading
+            self._complain(error)
 
     def drain(self) -> None:
         """Read all that waits, whatever it costs, and count it: the worker ends."""
@@ -295,9 +296,8 @@ class Monitor:
         self._pending.clear()
         for finished in waiting:
             self._read(finished)
-        self.flush()
         for watcher in self._installed.values():
-            watcher.look_back()
+            self._flush(watcher, look_back=True)
 
 
 def _place_of(error: Exception) -> str:

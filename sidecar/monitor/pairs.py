@@ -14,6 +14,7 @@ from math import isclose
 from typing import Final
 
 from sidecar.model.categories import category_of
+from sidecar.monitor.bodies import BodyReader
 from sidecar.monitor.exchanges import SHORT_BYTES, Request
 from sidecar.payload import Codec, Outputs, Value
 
@@ -35,15 +36,16 @@ Tell = Callable[[Verdict], None]
 class Ticket:
     """What the primary and the shadows of one request share.
 
-    An answer that is the same to the byte says the same, and is decoded once: `known` gives what
-    the first one said. `chosen` says, once one of them was considered, whether the budget allows to read them: all of
-    them are read or none.
+    `bodies` reads the request for all of them, as the primary's watch does, if there is one. An
+    answer that is the same to the byte says the same, and is decoded once: see `known`. `chosen`
+    says, once one of them was considered, whether the budget allows to read them: all or none.
     """
 
-    __slots__ = ("_known", "_primary", "_settled", "_waiting", "chosen", "request")
+    __slots__ = ("_known", "_primary", "_settled", "_waiting", "bodies", "chosen", "request")
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Request, bodies: BodyReader | None = None) -> None:
         self.request = request
+        self.bodies = bodies
         self.chosen: bool | None = None
         self._primary: Outputs | None = None
         self._settled = False
@@ -71,17 +73,17 @@ class Ticket:
         for shadow, tell in waiting:
             tell(compare(primary, shadow))
 
-    def compare(self, shadow: Outputs, tell: Tell) -> None:
+    def compare(self, shadow: Outputs | None, tell: Tell) -> None:
         """Tell whether a shadow's answer is the primary's, now or as soon as that is known."""
-        if self._settled:
+        if shadow is None or self._settled:
             tell(compare(self._primary, shadow))
         else:
             self._waiting.append((shadow, tell))
 
 
-def compare(primary: Outputs | None, shadow: Outputs) -> Verdict:
+def compare(primary: Outputs | None, shadow: Outputs | None) -> Verdict:
     """Compare predictions, or scores where a side has no predictions; row by row, flattened."""
-    if primary is None:
+    if primary is None or shadow is None:
         return Verdict.UNPAIRED
     if primary.predictions and shadow.predictions:
         ours: Sequence[Value] = primary.predictions

@@ -97,6 +97,8 @@ class Watcher:
         self._rows_at = names.index(REQUEST_ROWS) if REQUEST_ROWS in names else -1
         ours = (LATENCY, UNUSUAL, REQUEST_ROWS)
         self._said = [(at, name) for at, name in enumerate(names) if name not in ours]
+        self._comparing = 0  # answers whose counterparts are not known yet
+        self._retired = False
         self._sink = setup.sink
         self._unjudged: list[tuple[Finished, Inputs, Outputs | None]] = []
 
@@ -110,10 +112,9 @@ class Watcher:
         if ticket is not None:
             if not self._is_shadow:
                 ticket.settle(outputs)
-            elif outputs is not None:
-                ticket.compare(outputs, self._tell)
             else:
-                self._tell(Verdict.UNPAIRED)
+                self._comparing += 1
+                ticket.compare(outputs, self._tell)
         self.counters[outcome] += 1
 
     def leave(self, finished: Finished, counter: int) -> None:
@@ -132,20 +133,23 @@ class Watcher:
         if self.learner is not None:
             self.learner.flush()
 
-    def goes_on_for(self, before: Watcher) -> bool:
-        """Whether it counts on where the other one ended."""
-        ours, theirs = self.watch, before.watch
-        return (ours.owner, ours.slot, ours.at) == (theirs.owner, theirs.slot, theirs.at)
+    def retire(self) -> None:
+        """Write to the area no more: it may be somebody else's now."""
+        for _ in range(self._comparing):
+            self._tell(Verdict.UNPAIRED)
+        self._retired = True
 
     # -- what the bodies say ---------------------------------------------------------------------
 
     def _look(self, finished: Finished) -> tuple[Inputs | None, Outputs | None, int]:
         """What request and answer say, as far as they can be read, and the counter of that."""
-        request = finished.request
+        request, ticket = finished.request, finished.ticket
         inputs = request.inputs
         try:
             if inputs is None:
-                inputs = request.inputs = self.bodies.inputs(request)
+                # Segments and entities are the route's: what the primary's codec finds is enough.
+                bodies = self.bodies if ticket is None else ticket.bodies or self.bodies
+                inputs = request.inputs = bodies.inputs(request)
             status = finished.status
             if status == 0 or status >= FAILED_FROM:
                 return inputs, None, _READ
@@ -167,8 +171,11 @@ class Watcher:
         return outputs
 
     def _tell(self, verdict: Verdict) -> None:
-        for counter in _VERDICTS[verdict]:
-            self.counters[counter] += 1
+        """A comparison has ended; perhaps long after the primary was asked."""
+        if not self._retired:
+            self._comparing -= 1
+            for counter in _VERDICTS[verdict]:
+                self.counters[counter] += 1
 
     # -- counting --------------------------------------------------------------------------------
 

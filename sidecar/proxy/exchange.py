@@ -200,8 +200,10 @@ class Exchange:
         for shadow in self._decision.shadows:
             mirror = mirrors[shadow.index]
             if ticket is None and mirror.watched and data and len(data) > self._head_bytes:
+                watcher = self._client.plane.monitor.watchers[self._target.cell]
                 ticket = self._ticket = Ticket(
-                    Request(data, self._head_bytes, head.path, head.chunked)
+                    Request(data, self._head_bytes, head.path, head.chunked),
+                    None if watcher is None else watcher.bodies,
                 )
             mirror.offer(data, self._head_bytes, head, ticket)
 

@@ -180,7 +180,7 @@ def test_other_answers_are_no_failures(status):
     assert bench.area().block(0).counter(BlockCounter.FAILED) == 0
 
 
-# -- entities ---------------------------------------------------------------------------------------
+# -- entities --------------------------------------------------------------------------------------
 
 BY_HEADER = {"entity": Entity(source=Source(header="x-user")), "entity_period_s": 3600.0}
 
@@ -228,7 +228,7 @@ def test_a_batch_of_one_entity_counts_one_row():
     assert area.block(0).distribution("request_rows").quantile(0.5).lower == 5
 
 
-# -- learning ---------------------------------------------------------------------------------------
+# -- learning --------------------------------------------------------------------------------------
 
 
 def test_before_columns_are_known_rows_are_sent_and_only_requests_are_measured():

@@ -90,7 +90,7 @@ def test_forms_take_turns_and_are_remembered_within_bounds():
 
 def test_equal_names_are_one_form_even_when_they_are_another_object():
     one = coder()
-    assert one.form(NAMES) is one.form(tuple("age income region".split()))
+    assert one.form(NAMES) is one.form((*NAMES[:1], *NAMES[1:]))
 
 
 @pytest.mark.parametrize(("value", "expected"), [
