@@ -108,7 +108,9 @@ class Histogram:
         in_cell = int(self.counts[bucket])
         before = int(ranks[bucket]) - in_cell
         position = (rank - before - 0.5) / in_cell
-        return Quantile(lower, upper, estimate=lower + position * (upper - lower))
+        # The cell is half open: one that holds a single value `[v, next float)` is read back as v.
+        estimate = min(lower + position * (upper - lower), float(np.nextafter(upper, lower)))
+        return Quantile(lower, upper, estimate=estimate)
 
     def __eq__(self, other: object) -> bool:
         return (

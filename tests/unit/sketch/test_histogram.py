@@ -111,3 +111,10 @@ def test_a_million_latencies_of_two_modes_are_summarised_within_one_percent():
     for q in (0.01, 0.5, 0.89, 0.9, 0.95, 0.99, 0.999):
         exact = np.quantile(values, q)
         assert counted.quantile(q).estimate == pytest.approx(exact, rel=0.01)
+
+
+def test_a_cell_of_a_single_value_is_read_back_as_that_value():
+    edges = Edges.of([0.1, np.nextafter(0.1, 1.0), 1.0])
+    made = Histogram(edges=edges, counts=np.array([0, 7, 0, 0]))
+
+    assert {made.quantile(q).estimate for q in (0.0, 0.3, 0.8, 1.0)} == {0.1}
