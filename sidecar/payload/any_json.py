@@ -63,9 +63,10 @@ def _is_row(entries: list[object]) -> bool:
 
 
 def _pointer(text: str | None) -> Pointer | None:
-    if text is None:
-        return None
-    return Pointer.parse(text if text.startswith("/") else f"/{text}")
+    """A pointer as it stands, or to the output of that name."""
+    if text is None or text.startswith("/"):
+        return None if text is None else Pointer.parse(text)
+    return Pointer(text, ((text, None),))
 
 
 def _column_at(pointer: Pointer | None, document: object) -> Column | None:
@@ -73,7 +74,8 @@ def _column_at(pointer: Pointer | None, document: object) -> Column | None:
         return None
     found = pointer.find(document)
     if found is None and type(document) is list:
-        found = [pointer.find(entry) for entry in document]
+        entries = [pointer.find(entry) for entry in document]
+        found = entries if any(entry is not None for entry in entries) else None
     if found is None:
         return None
     return column_of(found) if type(found) is list else column_of([found])

@@ -26,6 +26,9 @@ SCALARS: Final = frozenset({float, int, bool, str, type(None)})
 MOST_COLUMNS: Final = 4096
 """Wider rows are pictures, sound or embeddings, of which no histogram per value tells anything."""
 
+OPAQUE: Final = "b64"
+"""The key of an object that stands for bytes, such as a picture; TensorFlow Serving's notation."""
+
 _LONGEST_NAME: Final = 1024  # characters; nesting makes names long, and every leaf has one
 
 
@@ -86,7 +89,7 @@ def leaves(name: str, value: object) -> list[tuple[str, Value]]:
                 waiting.append((name, inner[0]))
             else:
                 waiting += [(f"{name}[{i}]", inner[i]) for i in reversed(range(len(inner)))]
-        elif type(inner) is dict and inner and "b64" not in inner:
+        elif type(inner) is dict and inner and OPAQUE not in inner:
             prefix = f"{name}." if name else ""
             waiting += [(f"{prefix}{key}", inner[key]) for key in reversed(inner)]
         else:

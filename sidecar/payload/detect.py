@@ -16,7 +16,10 @@ _PATHS: Final = (
         re.compile(rb"/v2/models/[^/?]+(?:/versions/[^/?]+)?/infer(?:\?|\Z)"),
         Protocol.OPEN_INFERENCE,
     ),
-    (re.compile(rb"/v1/models/[^/?]+:predict(?:\?|\Z)"), Protocol.KSERVE_V1),
+    (
+        re.compile(rb"/v1/models/[^/?]+(?:/(?:versions|labels)/[^/?]+)?:predict(?:\?|\Z)"),
+        Protocol.KSERVE_V1,
+    ),
     (re.compile(rb"/v1/(?:chat/)?completions(?:\?|\Z)"), Protocol.OPENAI),
     (re.compile(rb"/invocations(?:\?|\Z)"), Protocol.MLFLOW),
 )

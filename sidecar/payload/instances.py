@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from sidecar.payload.columns import (
     MOST_COLUMNS,
+    OPAQUE,
     SCALARS,
     column_of,
     leaves,
@@ -31,7 +32,7 @@ def rows_in_lists(rows: object, forms: Forms, document: object) -> Inputs:
         raise Undecodable(Reason.SHAPE, "rows that are no list")
     if not rows:
         return Inputs((), [])
-    if type(rows[0]) is dict:
+    if type(rows[0]) is dict and OPAQUE not in rows[0]:
         return _records(rows, forms, document)
     if type(rows[0]) is list:
         matrix = matrix_of(rows)

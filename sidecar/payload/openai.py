@@ -42,7 +42,7 @@ class OpenAI:
         row = [
             _scalar(document.get("model")),
             len(messages) if type(messages) is list else None,
-            _characters(messages) if messages is not None else _characters(document["prompt"]),
+            _characters(messages) if messages is not None else _characters(document.get("prompt")),
             _scalar(most),
             _scalar(document.get("temperature")),
             _scalar(document.get("top_p")),

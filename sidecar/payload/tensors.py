@@ -57,8 +57,8 @@ class _Answer(Struct, gc=False):
 _REQUESTS: Final = msgspec.json.Decoder(_Request)
 _NESTED_REQUESTS: Final = msgspec.json.Decoder(_NestedRequest)
 _ANSWERS: Final = msgspec.json.Decoder(_Answer)
-# Besides what is no JSON or no such message, texts may be no UTF-8.
-_NOT_SO: Final = (msgspec.DecodeError, UnicodeDecodeError)
+# Besides what is no JSON or no such message, texts may be no UTF-8, and what is skipped is nested.
+_NOT_SO: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def flat_request(data: bytes | memoryview) -> list[Tensor] | None:
