@@ -61,6 +61,7 @@ class Courier:
         now_ns: Callable[[], int],
         chance: Callable[[], float],
         backoff: Backoff,
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.receiver = receiver
         self.sender = sender
@@ -72,6 +73,7 @@ class Courier:
         self._now_ns = now_ns
         self._chance = chance
         self._backoff = backoff
+        self._pause = pause
         self._waiting: dict[Labels, Notification] = {}
         self._arrived = asyncio.Event()
 
@@ -130,7 +132,7 @@ class Courier:
             )
         wait_s = self._backoff.wait_s(self.failures, self._chance())
         left_s = (message.created_ns + self.receiver.give_up_ns - self._now_ns()) / NS_PER_S
-        await asyncio.sleep(max(0.0, min(max(wait_s, failure.retry_after_s), left_s)))
+        await self._pause(max(0.0, min(max(wait_s, failure.retry_after_s), left_s)))
 
     def _done(self, message: Notification) -> None:
         if self._waiting.get(message.group) is message:
