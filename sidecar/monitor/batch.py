@@ -1,13 +1,14 @@
 """Rows and requests of one watch that wait to be counted: one call of the kernel for many.
 
 Rows (features, predictions) and requests (latency, tokens) are counted apart: a request of a
-hundred rows has one latency. Both are packed into buffers as they are read,
+hundred rows has one latency. They wait in records of one kind,
 
-    row        float64 per column,  int64 number of its request, int64 base of its block per key
-    request    float64 per measure, int64 failed, latency_ns,    int64 base of its block per key
+    float64 per column,  float64 per measure,  int64 what,  failed,  latency_ns,  base per key
 
-and counted when a buffer is full or the worker flushes. Rows go first: how unusual a request is
-depends on how many of its values the kernel finds outside of the reference.
+of which `what` says whether a record is a ROW, a REQUEST, or both at once, as with a request of a
+single row. The record of a request follows those of its rows. What waits is counted when there are
+256 records or the worker flushes. Rows go first: how unusual a request is depends on how many of
+its values the kernel finds outside of the reference.
 
 The score of a request: each unusual thing about it halves what it lacks to 1,
 
@@ -29,17 +30,18 @@ from struct import Struct
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from sidecar.baseline.measures import UNUSUAL
 from sidecar.model import ColumnKind, ColumnPart
 from sidecar.monitor.rows import CONFIDENCE
-from sidecar.sketch import IntArray
-from sidecar.sketch.areas import AreaLayout
-from sidecar.sketch.distribution import FloatArray
-from sidecar.sketch.fused import NOT_COUNTED, ColumnTable, CountValues
+from sidecar.sketch import NOT_COUNTED, AreaLayout, ColumnTable, CountValues, FloatArray, IntArray
 
 CAPACITY: Final = 256
-"""Rows, and requests, counted by one call."""
+"""Records counted by one call."""
+
+ROW: Final = 1
+REQUEST: Final = 2
 
 SLOW_SHARE: Final = 0.99
 SLOW_FROM: Final = 1000  # requests; a quantile of fewer says little
@@ -54,22 +56,28 @@ class Batch:
     """
 
     def __init__(
-        self,
-        layout: AreaLayout,
-        area: IntArray,
-        keys: int,
-        count_values: CountValues,
+        self, layout: AreaLayout, area: IntArray, keys: int, count_values: CountValues
     ) -> None:
-        self._layout = layout
+        columns, measures = len(layout.columns), len(layout.measures)
+        record = Struct(f"={columns + measures}d{3 + keys}q")
+        self.judged: Judged | None = None
+        self.no_cells = [NOT_COUNTED] * columns
+        self.no_measures = [NOT_COUNTED] * measures
         self._area = area
         self._count_values = count_values
-        self.judged: Judged | None = None
-        self._unused = np.empty(CAPACITY, dtype=np.int64)
         self._columns = ColumnTable.of_columns(layout)
         self._measures = ColumnTable.of_measures(layout)
-        self._rows = _Buffer(len(layout.columns), 1 + keys)
-        self._requests = _Buffer(len(layout.measures), 2 + keys)
-        self._strange = np.zeros(CAPACITY, dtype=np.int64)  # by request: see `outside`, `unsure`
+        self._pack_into = record.pack_into
+        self._size = record.size
+        self._end = CAPACITY * record.size
+        self._at = 0
+        self._records = bytearray(self._end)
+        words = np.frombuffer(self._records, dtype=np.int64).reshape(CAPACITY, -1)
+        floats = words.view(np.float64)
+        self._cells: FloatArray = floats[:, :columns]
+        self._measured: FloatArray = floats[:, columns : columns + measures]
+        self._facts: IntArray = words[:, columns + measures :]
+        self._strangest = 0  # row of the request whose own record has not come yet
         names = [column.name for column in layout.measures]
         self._unusual_at = names.index(UNUSUAL) if UNUSUAL in names else -1
         self._confidence_at, self._unsure_below = _confidence(layout)
@@ -77,93 +85,86 @@ class Batch:
         self._latencies = np.zeros(RECENT, dtype=np.int64)
         self._latencies_seen = 0
 
-    # -- on the way in ---------------------------------------------------------------------------
-
-    def open_request(
-        self, measures: Sequence[float], failed: bool, latency_ns: int, bases: Sequence[int]
+    def add(
+        self,
+        what: int,
+        cells: Sequence[object],
+        outputs: Sequence[float],
+        measures: Sequence[float],
+        failed: bool,
+        latency_ns: int,
+        bases: Sequence[int],
     ) -> None:
-        """Add a request; the rows added next are its own."""
-        requests = self._requests
-        if requests.count == CAPACITY:
-            self.flush()
-        requests.pack_into(requests.data, requests.at, *measures, failed, latency_ns, *bases)
-        requests.at += requests.size
-        requests.count += 1
+        """Add a row, a request or both.
 
-    def add_row(
-        self, cells: Sequence[object], outputs: Sequence[float], bases: Sequence[int]
-    ) -> None:
-        """Add a row. Raises struct.error, TypeError or OverflowError, and adds nothing, unless all
-        cells are numbers.
+        Raises struct.error, TypeError or OverflowError, and adds nothing, unless all cells are
+        numbers.
         """
-        rows = self._rows
-        rows.pack_into(rows.data, rows.at, *cells, *outputs, self._requests.count - 1, *bases)
-        rows.at += rows.size
-        rows.count += 1
-        if rows.count == CAPACITY:
-            self._count_rows()
-
-    # -- onto the board --------------------------------------------------------------------------
+        at = self._at
+        self._pack_into(
+            self._records, at, *cells, *outputs, *measures, what, failed, latency_ns, *bases
+        )
+        at += self._size
+        self._at = at
+        if at == self._end:
+            self.flush()
 
     def flush(self) -> None:
         """Count what waits; free when nothing does."""
-        n = self._requests.count
+        n = self._at // self._size
         if not n:
             return
-        self._count_rows()
-        requests = self._requests
-        requests.count = requests.at = 0
-        words = requests.words[:n]
-        latency_ns = words[:, 1].copy()
-        strange = self._strange[:n]
-        unusual = 1.0 - np.exp2(-(strange + (latency_ns > self._slow_ns)))
-        strange[:] = 0
-        self._remember(latency_ns)
-        measures = requests.values[:n].copy()
-        if self._unusual_at >= 0:
-            measures[:, self._unusual_at] = unusual
-        self._measures.count(
-            self._count_values,
-            measures,
-            words[:, 2:].copy(),
-            words[:, 0].copy(),
-            latency_ns,
-            self._area,
-            self._unused[:n],
-        )
-        if self.judged is not None:
-            self.judged(unusual)
+        self._at = 0
+        what = self._facts[:n, 0]
+        rows = np.flatnonzero(what & ROW)
+        requests = np.flatnonzero(what & REQUEST)
+        strange = np.zeros(len(requests) + 1, dtype=np.int64)  # the last: still without its record
+        strange[0] = self._strangest
+        if len(rows):
+            # A row belongs to the first request at or behind it.
+            np.maximum.at(strange, np.searchsorted(requests, rows), self._count_rows(rows))
+        self._strangest = int(strange[-1])
+        if len(requests):
+            self._count_requests(requests, strange[:-1])
 
-    def _count_rows(self) -> None:
-        rows = self._rows
-        n = rows.count
-        if not n:
-            return
-        rows.count = rows.at = 0
-        words = rows.words[:n]
-        request = words[:, 0]
-        of_request = self._requests.words[request]
-        values = rows.values[:n].copy()
-        strange = np.empty(n, dtype=np.int64)
+    def _count_rows(self, rows: npt.NDArray[np.intp]) -> IntArray:
+        """Count rows; returns how many things about each are strange."""
+        cells, facts = self._cells[rows], self._facts[rows]
+        strange = np.empty(len(rows), dtype=np.int64)
         self._columns.count(
             self._count_values,
-            values,
-            words[:, 1:].copy(),
-            of_request[:, 0].copy(),
-            of_request[:, 1].copy(),
+            cells,
+            facts[:, 3:].copy(),
+            facts[:, 1].copy(),
+            facts[:, 2].copy(),
             self._area,
             strange,
         )
         if self._confidence_at >= 0:
-            confidence = values[:, self._confidence_at]
+            confidence = cells[:, self._confidence_at]
             strange += (confidence < self._unsure_below) & (confidence != NOT_COUNTED)
-        np.maximum.at(self._strange, request, strange)
+        return strange
 
-    def learn_what_is_slow(self) -> None:
-        """Find out anew which latency is slow: cheap, and meant to be done every few seconds."""
-        measured = self._latencies[: min(self._latencies_seen, RECENT)]
-        if len(measured) >= SLOW_FROM:
-            self._slow_ns = float(np.quantile(measured, SLOW_SHARE))
+    def _count_requests(self, requests: npt.NDArray[np.intp], strange: IntArray) -> None:
+        measured, facts = self._measured[requests], self._facts[requests]
+        latency_ns = facts[:, 2].copy()
+        unusual = 1.0 - np.exp2(-(strange + (latency_ns > self._slow_ns)))
+        if self._unusual_at >= 0:
+            measured[:, self._unusual_at] = unusual
+        self._measures.count(
+            self._count_values,
+            measured,
+            facts[:, 3:].copy(),
+            facts[:, 1].copy(),
+            latency_ns,
+            self._area,
+            np.empty(len(requests), dtype=np.int64),
+        )
+        self._remember(latency_ns)
+        if self.judged is not None:
+            self.judged(unusual)
+
+    # -- what is slow ----------------------------------------------------------------------------
 
     def _remember(self, latency_ns: IntArray) -> None:
         """Keep measured latencies: the oldest make room."""
@@ -174,26 +175,11 @@ class Batch:
         self._latencies[: len(measured) - len(first)] = measured[len(first) :]
         self._latencies_seen += len(measured)
 
-
-class _Buffer:
-    """Records of `floats` float64 and `integers` int64, side by side.
-
-    values: float64[CAPACITY, floats]      views of the same memory
-    words:  int64[CAPACITY, integers]
-    """
-
-    __slots__ = ("at", "count", "data", "pack_into", "size", "values", "words")
-
-    def __init__(self, floats: int, integers: int) -> None:
-        record = Struct(f"={floats}d{integers}q")
-        self.pack_into = record.pack_into
-        self.size = record.size
-        self.data = bytearray(CAPACITY * record.size)
-        self.at = 0
-        self.count = 0
-        whole = np.frombuffer(self.data, dtype=np.int64).reshape(CAPACITY, floats + integers)
-        self.values: FloatArray = whole[:, :floats].view(np.float64)
-        self.words: IntArray = whole[:, floats:]
+    def learn_what_is_slow(self) -> None:
+        """Find out anew which latency is slow: cheap, and meant to be done every few seconds."""
+        measured = self._latencies[: min(self._latencies_seen, RECENT)]
+        if len(measured) >= SLOW_FROM:
+            self._slow_ns = float(np.quantile(measured, SLOW_SHARE))
 
 
 def _confidence(layout: AreaLayout) -> tuple[int, float]:

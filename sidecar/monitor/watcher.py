@@ -29,7 +29,7 @@ from msgspec import Struct
 from sidecar.baseline.measures import LATENCY, REQUEST_ROWS, UNUSUAL
 from sidecar.config.observation import Watch
 from sidecar.model import Role
-from sidecar.monitor.batch import Batch
+from sidecar.monitor.batch import REQUEST, ROW, Batch
 from sidecar.monitor.bodies import BodyReader
 from sidecar.monitor.entities import EntityTable, Sight
 from sidecar.monitor.exchanges import Finished, Observation, Request
@@ -87,12 +87,11 @@ class Watcher:
         self._is_shadow = setup.watch.key.role is Role.SHADOW
         self._coder = setup.coder
         self._keys = setup.keys
-        self._whole = (setup.layout.blocks_at,)
+        self._whole: Sequence[int] = (setup.layout.blocks_at,)
         self._keys_by_row = any(key.source.feature is not None for key in setup.keys)
         self._entity = setup.entity
         self._entities = entities
         names = [column.name for column in setup.layout.measures]
-        self._measures = [NOT_COUNTED] * len(names)
         self._latency_at = names.index(LATENCY) if LATENCY in names else -1
         self._rows_at = names.index(REQUEST_ROWS) if REQUEST_ROWS in names else -1
         ours = (LATENCY, UNUSUAL, REQUEST_ROWS)
@@ -144,31 +143,25 @@ class Watcher:
     def _look(self, finished: Finished) -> tuple[Inputs | None, Outputs | None, int]:
         """What request and answer say, as far as they can be read, and the counter of that."""
         request, ticket = finished.request, finished.ticket
-        inputs = request.inputs
+        inputs, bodies = request.inputs, self.bodies
         try:
             if inputs is None:
                 # Segments and entities are the route's: what the primary's codec finds is enough.
-                bodies = self.bodies if ticket is None else ticket.bodies or self.bodies
-                inputs = request.inputs = bodies.inputs(request)
-            status = finished.status
-            if status == 0 or status >= FAILED_FROM:
+                reader = bodies if ticket is None else ticket.bodies or bodies
+                inputs = request.inputs = reader.inputs(request)
+            if finished.status == 0 or finished.status >= FAILED_FROM:
                 return inputs, None, _READ
-            return inputs, self._answer(finished, inputs), _READ
+            if ticket is None:
+                return inputs, bodies.outputs(finished, inputs), _READ
+            outputs = ticket.known(finished.answer, bodies.codec)
+            if outputs is None:
+                outputs = bodies.outputs(finished, inputs)
+                ticket.know(finished.answer, bodies.codec, outputs)
         except Undecodable as unread:
             if inputs is None:
                 request.unread = unread.reason
             return inputs, None, _UNREAD[unread.reason]
-
-    def _answer(self, finished: Finished, inputs: Inputs) -> Outputs:
-        """What the answer says. Raises Undecodable."""
-        ticket = finished.ticket
-        if ticket is None:
-            return self.bodies.outputs(finished, inputs)
-        outputs = ticket.known(finished.answer, self.bodies.codec)
-        if outputs is None:
-            outputs = self.bodies.outputs(finished, inputs)
-            ticket.know(finished.answer, self.bodies.codec, outputs)
-        return outputs
+        return inputs, outputs, _READ
 
     def _tell(self, verdict: Verdict) -> None:
         """A comparison has ended; perhaps long after the primary was asked."""
@@ -180,50 +173,55 @@ class Watcher:
     # -- counting --------------------------------------------------------------------------------
 
     def _count(self, finished: Finished, inputs: Inputs, outputs: Outputs | None) -> None:
+        """Add the rows of an exchange to what is counted next, and the request they came in."""
         rows = inputs.rows
         count = len(rows)
         if not count and outputs is not None:
             count = len(outputs.predictions)
         failed = finished.status == 0 or finished.status >= FAILED_FROM
+        latency_ns = finished.latency_ns
         texts: Sequence[str | None] = ()
-        bases: Sequence[int] = self._whole
+        bases = of_request = self._whole
         if self._keys:
             texts = [key.source.text(finished.request, inputs) for key in self._keys]
-            bases = [key.base(text) for key, text in zip(self._keys, texts, strict=True)]
-        batch = self.batch
-        batch.open_request(
-            self._measured(finished, count, outputs), failed, finished.latency_ns, bases
-        )
+            bases = of_request = self._bases(texts)
+        measures = self._measured(latency_ns, count, outputs)
         if self._sink is not None:
             self._unjudged.append((finished, inputs, outputs))
-        several = count > 1 and rows
-        coder = self._coder
+        batch, coder, learner = self.batch, self._coder, self.learner
         form = coder.form(inputs.names)
-        learner = self.learner
-        if learner is not None and learner.left <= 0:
-            learner = None
+        what, of_row = (ROW | REQUEST, measures) if count == 1 else (ROW, batch.no_measures)
+        counted = False
         for at in range(count):
             row: Sequence[Value] = rows[at] if rows else ()
-            if several and self._keys_by_row:
+            if self._keys_by_row and count > 1 and rows:
                 texts = self._texts_of_row(texts, inputs.names, row)
-                bases = [key.base(text) for key, text in zip(self._keys, texts, strict=True)]
+                bases = self._bases(texts)
             if self._entity is not None and self._seen(finished.request, inputs, row):
                 continue
             cells = coder.features(form, row)
             said = coder.outputs(outputs, at)
             try:
-                batch.add_row(cells, said, bases)
+                batch.add(what, cells, said, of_row, failed, latency_ns, bases)
             except (PackError, TypeError, OverflowError):
-                batch.add_row(coder.numbers(cells), said, bases)
-            if learner is not None:
+                cells = coder.numbers(cells)
+                batch.add(what, cells, said, of_row, failed, latency_ns, bases)
+            counted = True
+            if learner is not None and learner.left > 0:
                 named = {key.name: text for key, text in zip(self._keys, texts, strict=True)}
                 learner.take(inputs.names, row, outputs, at, named)
+        if what == ROW or not counted:
+            batch.add(REQUEST, batch.no_cells, (), measures, failed, latency_ns, of_request)
 
-    def _measured(self, finished: Finished, rows: int, outputs: Outputs | None) -> list[float]:
+    def _bases(self, texts: Sequence[str | None]) -> Sequence[int]:
+        """Where the blocks of these segment values begin."""
+        return [key.base(text) for key, text in zip(self._keys, texts, strict=True)]
+
+    def _measured(self, latency_ns: int, rows: int, outputs: Outputs | None) -> list[float]:
         """The cells of the request's measures; `unusual` is found when it is counted."""
-        measures = self._measures.copy()
-        if self._latency_at >= 0 and finished.latency_ns >= 0:
-            measures[self._latency_at] = finished.latency_ns
+        measures = self.batch.no_measures.copy()
+        if self._latency_at >= 0 and latency_ns >= 0:
+            measures[self._latency_at] = latency_ns
         if self._rows_at >= 0:
             measures[self._rows_at] = rows
         if outputs is not None:

@@ -8,7 +8,7 @@ from harness.counting import count_in_numpy, numeric
 from harness.observing import EVEN, OUTPUTS, features
 
 from sidecar.baseline import measure_columns
-from sidecar.monitor.batch import CAPACITY, RECENT, SLOW_FROM, Batch
+from sidecar.monitor.batch import CAPACITY, RECENT, REQUEST, ROW, SLOW_FROM, Batch
 from sidecar.sketch import NOT_COUNTED, Area, AreaLayout, BlockCounter
 
 MEASURES = measure_columns(openai=False)
@@ -26,10 +26,15 @@ class Counted:
         self.batch.judged = lambda scores: self.scores.extend(scores.tolist())
 
     def request(self, *rows, said=SAID, failed=False, latency_ns=1_000_000, bases=None):
-        bases = bases or [self.layout.block_at(0)]
-        self.batch.open_request([latency_ns, 0.0, len(rows)], failed, latency_ns, bases)
+        """A request of one row is one record, any other one more than it has rows."""
+        facts = (failed, latency_ns, bases or [self.layout.block_at(0)])
+        measures = [latency_ns, 0.0, len(rows)]
+        if len(rows) == 1:
+            self.batch.add(ROW | REQUEST, rows[0], said, measures, *facts)
+            return
         for row in rows:
-            self.batch.add_row(row, said, bases)
+            self.batch.add(ROW, row, said, self.batch.no_measures, *facts)
+        self.batch.add(REQUEST, self.batch.no_cells, (), measures, *facts)
 
     @property
     def area(self):
@@ -60,18 +65,11 @@ def test_rows_and_requests_are_counted_once_wherever_buffers_end(counted, per_re
     assert block.distribution("request_rows").rows == requests
 
 
-def test_a_row_that_holds_no_number_adds_nothing(counted):
-    counted.request()
-    for bad in (["text", 0.0], [None, 0.0], [0.0]):
-        with pytest.raises((struct.error, TypeError)):
-            counted.batch.add_row(bad, SAID, [counted.layout.block_at(0)])
-    assert counted.area.block(0).counter(BlockCounter.ROWS) == 0
-
-
-def test_an_infinity_no_float_can_hold_is_refused_for_the_coder_to_handle(counted):
-    counted.request()
-    with pytest.raises((OverflowError, struct.error)):
-        counted.batch.add_row([10**400, 0.0], SAID, [counted.layout.block_at(0)])
+@pytest.mark.parametrize("bad", [["text", 0.0], [None, 0.0], [0.0], [10**400, 0.0]])
+def test_a_row_that_holds_no_number_adds_nothing(counted, bad):
+    with pytest.raises((struct.error, TypeError, OverflowError)):
+        counted.request(bad)
+    assert counted.area.block(0).counter(BlockCounter.REQUESTS) == 0
 
 
 def test_flushing_what_is_empty_changes_nothing(counted):
@@ -101,8 +99,9 @@ def test_it_counts_what_numpy_counts(kernels):
     count_in_numpy(layout, layout.measures, measures, bases, failed, latency, expected)
     for at in range(n):
         own = bases[at].tolist()
-        counted.batch.open_request([latency[at], 0.0, 1], bool(failed[at]), int(latency[at]), own)
-        counted.batch.add_row(values[at, :3].tolist(), values[at, 3:].tolist(), own)
+        row, said = values[at, :3].tolist(), values[at, 3:].tolist()
+        latency_ns = int(latency[at])
+        counted.request(row, said=said, failed=bool(failed[at]), latency_ns=latency_ns, bases=own)
     assert counted.area == Area(layout, expected)
     assert np.allclose(counted.scores, measures[:, 1], atol=0)
 
@@ -176,11 +175,7 @@ def test_what_was_slow_long_ago_is_forgotten(counted):
 def test_without_columns_requests_and_rows_are_counted_all_the_same(kernels):
     counted = Counted(kernels, AreaLayout((), MEASURES))
     for _ in range(CAPACITY + 1):
-        counted.batch.open_request(
-            [1_000_000, 0.0, 2], False, 1_000_000, [counted.layout.blocks_at]
-        )
-        counted.batch.add_row([], [], [counted.layout.blocks_at])
-        counted.batch.add_row([], [], [counted.layout.blocks_at])
+        counted.request([], [], said=[])
     block = counted.area.block(0)
     assert block.counter(BlockCounter.ROWS) == 2 * (CAPACITY + 1)
     assert block.distribution("latency_ns").rows == CAPACITY + 1
@@ -188,8 +183,7 @@ def test_without_columns_requests_and_rows_are_counted_all_the_same(kernels):
 
 def test_without_measures_rows_are_counted_all_the_same(kernels):
     counted = Counted(kernels, AreaLayout((numeric("f0", EVEN),)))
-    counted.batch.open_request([], True, -1, [counted.layout.blocks_at])
-    counted.batch.add_row([0.5], [], [counted.layout.blocks_at])
+    counted.batch.add(ROW | REQUEST, [0.5], [], [], True, -1, [counted.layout.blocks_at])
     block = counted.area.block(0)
     assert block.counter(BlockCounter.REQUESTS) == block.counter(BlockCounter.FAILED_ROWS) == 1
     assert counted.scores == [0.0]
