@@ -96,22 +96,27 @@ def dispersions(columns: Sequence[IntArray], *, floor: float = 1.0) -> FloatArra
 def equal_parts(parts: IntArray, k: int = PARTS) -> IntArray:
     """Group consecutive sub-snapshots `int64[j, bins]` into at most `k` of nearly equal count.
 
-    Cuts are made where the running count comes nearest to i/k of the whole; a burst in one
-    sub-snapshot cannot be cut, so there may be fewer parts.
+    Cuts are made where the running count comes nearest to i/k of the whole, but for parts of less
+    than half the size aimed at: they would make every bin a rare one. What came in one sub-snapshot
+    cannot be cut, so there may be fewer parts; of a window that is one burst there is one.
     """
     running = np.cumsum(parts.sum(axis=1))
     if not len(parts) or not running[-1]:
         return parts[:0]
-    goals = running[-1] * np.arange(1, k) / k
-    after = np.clip(np.searchsorted(running, goals), 1, max(len(running) - 1, 1))
-    if len(running) == 1:
-        return parts
-    nearer = goals - running[after - 1] < running[after] - goals
-    cuts = np.unique(np.where(nearer, after, after + 1))
-    starts = np.concatenate(([0], cuts[cuts < len(parts)]))
+    whole = int(running[-1])
+    goals = whole * np.arange(1, k) / k
+    after = np.clip(np.searchsorted(running, goals), 1, max(len(running) - 1, 1)) - 1
+    later = np.minimum(after + 1, len(running) - 1)
+    nearest = np.where(goals - running[after] < running[later] - goals, after, later)
+    starts = [0]
+    begun = 0
+    for end in np.unique(nearest).tolist():
+        count = int(running[end])
+        if min(count - begun, whole - count) >= whole / k / 2:
+            starts.append(end + 1)
+            begun = count
     grouped: IntArray = np.add.reduceat(parts, starts, axis=0)
-    filled: IntArray = grouped[grouped.sum(axis=1) > 0]
-    return filled
+    return grouped
 
 
 def _without_rare_bins(table: FloatArray, least: FloatArray) -> FloatArray:

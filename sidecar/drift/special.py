@@ -102,7 +102,7 @@ def ncx2_sf_screened(x: npt.ArrayLike, df: npt.ArrayLike, nc: npt.ArrayLike) -> 
 def ncx2_sf_sankaran(x: npt.ArrayLike, df: npt.ArrayLike, nc: npt.ArrayLike) -> FloatArray:
     """P(X > x) of the noncentral chi-square law by a normal approximation of (X / mean)^h.
 
-    Absolute error below 0.002 for df >= 9, below 0.06 for df = 1; in the far tail only the order
+    Absolute error below 0.002 for df >= 9, below 0.07 for df = 1; in the far tail only the order
     of magnitude. Cost: about 0.1 us per value. Reference: M. Sankaran, Biometrika 50 (1963).
     """
     at, freedom, shift = (np.asarray(v, np.float64) for v in (x, df, nc))
