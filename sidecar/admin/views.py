@@ -24,7 +24,10 @@ QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 
 
 class WorkerView(Struct, frozen=True, kw_only=True):
-    """One worker: its link to the controller and its load."""
+    """One worker: its link to the controller and its load.
+
+    `observing` is the version of the plan it observes by; `observing_error` why it refused one.
+    """
 
     worker: int
     pid: int | None
@@ -34,6 +37,8 @@ class WorkerView(Struct, frozen=True, kw_only=True):
     in_flight: int
     connections: int
     accepted: int
+    observing: int | None
+    observing_error: str | None
 
 
 class ModelView(Struct, frozen=True, kw_only=True):
@@ -221,6 +226,8 @@ def _worker(worker: WorkerStatus, snapshot: Snapshot) -> WorkerView:
         in_flight=int(gauges[WorkerGauge.IN_FLIGHT]),
         connections=int(gauges[WorkerGauge.CONNECTIONS]),
         accepted=int(gauges[WorkerGauge.ACCEPTED]),
+        observing=worker.observing,
+        observing_error=worker.observing_error,
     )
 
 

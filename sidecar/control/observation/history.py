@@ -130,6 +130,10 @@ class History:
                     return window
                 # A snapshot turned out to be damaged and was left out: take the next best.
 
+    def oldest_ns(self, owner: str) -> int | None:
+        """The stamp of the oldest snapshot that has a series; None: none has."""
+        return next((one.taken_ns for one in self.shelf if owner in one.series), None)
+
     def between(
         self, owner: str, first: str, last: str, *, most_parts: int = MOST_PARTS
     ) -> Window | None:
@@ -138,7 +142,7 @@ class History:
         Raises ClientError: no such name, or `last` was not taken after `first`.
         """
         with self._turn:
-            start_ns, end_ns = self._pinned(first).taken_ns, self._pinned(last).taken_ns
+            start_ns, end_ns = self.pinned(first).taken_ns, self.pinned(last).taken_ns
             if start_ns >= end_ns:
                 raise ClientError(
                     f"Snapshot {last!r} was not taken after {first!r}",
@@ -222,11 +226,12 @@ class History:
     def unpin(self, name: str) -> None:
         """Let a named snapshot age like the others. Raises ClientError (no such name)."""
         with self._turn:
-            self._pinned(name)
+            self.pinned(name)
             self.pins = {other: pin for other, pin in self.pins.items() if other != name}
             self._write_pins()
 
-    def _pinned(self, name: str) -> Pin:
+    def pinned(self, name: str) -> Pin:
+        """The snapshot of a name. Raises ClientError (no such name)."""
         pin = self.pins.get(name)
         if pin is None:
             known = ", ".join(sorted(self.pins)) or "(none)"

@@ -20,8 +20,8 @@ from typing import Final
 
 from msgspec import Struct
 
-from sidecar.baseline import decode as decode_baseline
 from sidecar.baseline import encode as encode_baseline
+from sidecar.config.baselines import read_baseline
 from sidecar.config.monitoring import DriftSettings, MonitorSettings
 from sidecar.config.wire import decode, encode
 from sidecar.control.observation import snapshot_file
@@ -127,12 +127,10 @@ class Memory:
         """What was learned of a primary; None when nothing was, or it cannot be read (said)."""
         path = self._lesson_path(primary)
         try:
-            return Lesson(
-                baseline=decode_baseline(path.read_text(encoding="utf-8")), protocol=protocol
-            )
-        except FileNotFoundError:
-            return None
-        except (OSError, UnicodeDecodeError, ConfigError) as error:
+            return Lesson(baseline=read_baseline(path), protocol=protocol)
+        except ConfigError as error:
+            if not path.exists():
+                return None
             log.error(  # noqa: TRY400 - foreseen; the reason says it all
                 "forgot what was learned of a model, and learns anew",
                 extra={"route": primary.route, "model": primary.model, "reason": str(error)},

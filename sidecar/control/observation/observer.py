@@ -29,8 +29,8 @@ from typing import Final
 from msgspec import Struct
 
 from sidecar.baseline import Baseline
-from sidecar.baseline import decode as decode_baseline
 from sidecar.board import Board
+from sidecar.config.baselines import read_baseline
 from sidecar.config.monitoring import DriftSettings, MonitorSettings
 from sidecar.config.settings import ModelSettings, RouteSettings, Settings
 from sidecar.control.messages import Learned
@@ -165,14 +165,27 @@ class Observer:
         """What should be observed and is not, with the reason."""
         return self._present.unwatched
 
-    def find(self, route: str, model: str) -> Watched:
-        """What is observed of a model on a route. Raises ClientError (nothing)."""
-        for one in self.watched():
-            if (one.key.route, one.key.model) == (route, model):
+    def find(self, model: str, route: str | None = None) -> Watched:
+        """What is observed of a model, on a route if it is on several; what it answers comes first.
+
+        Raises ClientError: nothing, or a route has to be said.
+        """
+        of_model = [one for one in self.watched() if one.key.model == model]
+        routes = sorted({one.key.route for one in of_model})
+        if route is None and len(routes) > 1:
+            raise ClientError(
+                f"{model!r} is on several routes, say which: {', '.join(routes)}",
+                status=422,
+                code="which_route",
+            )
+        for one in of_model:
+            if route in {None, one.key.route}:
                 return one
         known = ", ".join(f"{one.key.route}/{one.key.model}" for one in self.watched()) or "(none)"
         raise ClientError(
-            f"Nothing is observed of {model!r} on route {route!r}; observed are: {known}",
+            f"Nothing is observed of {model!r}"
+            + (f" on route {route!r}" if route else "")
+            + f"; observed are: {known}",
             status=404,
             code="not_observed",
         )
@@ -431,8 +444,8 @@ class Observer:
             if settings.baseline is None:
                 continue
             try:
-                loaded[model] = decode_baseline(Path(settings.baseline).read_text(encoding="utf-8"))
-            except (OSError, UnicodeDecodeError, ConfigError) as error:
+                loaded[model] = read_baseline(settings.baseline)
+            except ConfigError as error:
                 log.error(  # noqa: TRY400 - foreseen; the reason says it all
                     "a baseline cannot be read",
                     extra={"model": model, "reason": str(error), "kept": model in self._baselines},

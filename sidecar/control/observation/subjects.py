@@ -5,7 +5,7 @@ Every model in its role on a route is one subject, unless the route's payload is
 
     primary            its baseline file, else what was learned of it (provisional)
     canary, shadow     its own baseline file, else the reference of the route's primary: over the
-                       same edges the two can be compared
+                       same edges the two can be compared; of a shadow only what it says
 
 Until there is a reference, only measures (latency, sizes) are counted, and the primary's rows are
 asked for. So are they when a segment key lists no values and no reference says which to tell apart.
@@ -25,7 +25,7 @@ from sidecar.baseline import Baseline, measure_columns
 from sidecar.config.monitoring import MonitorSettings, Segment
 from sidecar.config.observation import SegmentPlan
 from sidecar.config.settings import RouteSettings
-from sidecar.model import CellKey, Role
+from sidecar.model import CellKey, ColumnPart, Role
 from sidecar.payload import PayloadSettings, Protocol
 from sidecar.sketch import AreaLayout, BlockCounter, Column, WatchCounter
 
@@ -117,6 +117,8 @@ def _of_route(
     for key in _keys(route):
         compared = baselines.get(key.model) or reference
         columns = () if compared is None else compared.columns
+        if key.role is Role.SHADOW:  # it gets what the primary gets, whose features are counted
+            columns = tuple(one for one in columns if one.part is not ColumnPart.FEATURE)
         layout = AreaLayout(columns, measures, sum(len(one.values) + 1 for one in segments) or 1)
         yield Subject(
             key=key,
