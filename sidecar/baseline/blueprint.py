@@ -139,9 +139,11 @@ class _Draughtsman:
 
     def _scores(self, predictions: list[Counted]) -> tuple[ConfidenceRule, list[Counted]]:
         source = self._roles.score
-        if source is None or self._is_empty(source, needed=True):
+        if source is None:
             return ConfidenceRule.NONE, []
         require_numbers(source, self._survey.columns[source], self._roles)
+        if self._is_empty(source, ColumnKind.NUMERIC, needed=True):
+            return ConfidenceRule.NONE, []
         scores = self._survey.numbers(source)
         given = scores[~np.isnan(scores)]
         probabilities = given.min() >= 0 and given.max() <= 1
@@ -153,20 +155,21 @@ class _Draughtsman:
 
     def _counted(self, source: str, name: str, part: ColumnPart) -> list[Counted]:
         """The column, or none when there is nothing to learn it from."""
-        if self._is_empty(source, needed=part is not ColumnPart.FEATURE):
+        kind = kind_of(source, self._survey.columns[source], self._roles)
+        if self._is_empty(source, kind, needed=part is not ColumnPart.FEATURE):
             return []
-        if self._kind(source) is ColumnKind.NUMERIC:
+        if kind is ColumnKind.NUMERIC:
             column = numeric_column(name, part, self._survey.numbers(source))
         else:
             column = self._categorical(source, name, part)
         return [Counted(source, column)]
 
-    def _is_empty(self, source: str, *, needed: bool) -> bool:
+    def _is_empty(self, source: str, kind: ColumnKind, *, needed: bool) -> bool:
         """Whether no value can be learned from; that is refused where one is `needed`."""
         seen = self._survey.columns[source]
         if not seen.given:
             why = "no row has a value"
-        elif self._kind(source) is ColumnKind.CATEGORICAL:
+        elif kind is ColumnKind.CATEGORICAL:
             why = "" if seen.categories() else f"no text is shorter than {LONGEST_CATEGORY + 1}"
         else:
             finite = np.isfinite(self._survey.numbers(source)).any()
@@ -188,9 +191,6 @@ class _Draughtsman:
                 f"of the rows; is it an identifier? --ignore {source} leaves it out"
             )
         return column
-
-    def _kind(self, source: str) -> ColumnKind:
-        return kind_of(source, self._survey.columns[source], self._roles)
 
     def _segment(self, name: str) -> tuple[str, ...]:
         told_apart = self._roles.segment_values.get(name, _SEGMENT_VALUES)

@@ -13,7 +13,6 @@ Must not know: where values come from.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
 import numpy as np
 
@@ -25,8 +24,6 @@ from sidecar.sketch.distribution import Distribution
 
 Value = float | int | bool | str | None
 Values = FloatArray | Sequence[Value]
-
-_LARGEST: Final = float(np.finfo(np.float64).max)
 
 
 def as_numbers(column: Column, values: Values) -> FloatArray:
@@ -77,10 +74,7 @@ class Tally:
         at = buckets if block is None else block * self.column.width + buckets
         shape = self._counts.shape
         self._counts += np.bincount(at, minlength=self._counts.size).reshape(shape)
-        # Values near the largest float may leave its range, and a file cannot hold infinities.
-        with np.errstate(over="ignore", invalid="ignore"):
-            self._sums += np.bincount(at, deviations, minlength=self._sums.size).reshape(shape)
-        np.clip(np.nan_to_num(self._sums), -_LARGEST, _LARGEST, out=self._sums)
+        self._sums += np.bincount(at, deviations, minlength=self._sums.size).reshape(shape)
 
     def distributions(self) -> tuple[Distribution, ...]:
         """What was counted, of each block."""
@@ -94,7 +88,7 @@ class Tally:
 def buckets_of(column: Column, numbers: FloatArray) -> tuple[IntArray, FloatArray]:
     """`int64[n]` counters and `float64[n]` deviations from the center, of `as_numbers`.
 
-    Deviations of what is no value are 0.
+    Deviations are cut at the reach of the column; those of what is no value are 0.
     """
     if column.kind is ColumnKind.NUMERIC:
         buckets = np.searchsorted(column.edges, numbers, side="right")
@@ -104,8 +98,8 @@ def buckets_of(column: Column, numbers: FloatArray) -> tuple[IntArray, FloatArra
     buckets[missing] = column.width + MISSING
     buckets[infinite] = column.width + NONFINITE
     with np.errstate(over="ignore", invalid="ignore"):
-        deviations = np.where(missing | infinite, 0.0, numbers - column.center)
-    return buckets.astype(np.int64), np.clip(deviations, -_LARGEST, _LARGEST)
+        deviations = np.clip(numbers - column.center, -column.reach, column.reach)
+    return buckets.astype(np.int64), np.where(missing | infinite, 0.0, deviations)
 
 
 def count(column: Column, numbers: FloatArray) -> Distribution:

@@ -73,6 +73,8 @@ def business_of(survey: Survey, *, seed: int = 0) -> dict[str, BusinessFigure]:
         values = values[np.isfinite(values)]
         if not values.size:
             raise ConfigError("no row has a number", path=name)
+        if not np.isfinite(seen.total):
+            raise ConfigError("the sum is no finite number", path=name)
         if np.isin(values, (0.0, 1.0)).all():
             mean = proportion(int(values.sum()), int(values.size))
         else:

@@ -63,6 +63,16 @@ def bootstrap(
     one number only. Cost: `REPLICATES * k` draws, the same every time for the same `rng`.
     """
     n = round(float(counts.sum()))
+    with np.errstate(over="ignore", invalid="ignore"):  # figures that leave the floats are none
+        return _bootstrapped(figures, counts, n, rng)
+
+
+def _bootstrapped(
+    figures: Callable[[FloatArray], dict[str, FloatArray]],
+    counts: FloatArray,
+    n: int,
+    rng: np.random.Generator,
+) -> dict[str, Estimate]:
     values = {name: float(found[0]) for name, found in figures(counts[None, :]).items()}
     drawn: dict[str, list[FloatArray]] = {name: [] for name in values}
     at_once = max(1, min(REPLICATES, _DRAWN_AT_ONCE // max(counts.size, 1)))

@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from sidecar.baseline import figures
 from sidecar.baseline.counting import Value, as_codes
-from sidecar.baseline.edges import FloatArray, IntArray
+from sidecar.baseline.edges import FloatArray
 from sidecar.baseline.intervals import bootstrap, proportion
 from sidecar.baseline.records import CalibrationBin, Confusion, Estimate, Performance, Task
 from sidecar.model.categories import category_of
@@ -158,8 +158,8 @@ def _calibration(scores: FloatArray, positive: BoolArray) -> tuple[CalibrationBi
     """Ten even bins of probabilities; none when a score is no probability. The last has 1 in it."""
     if not scores.size or scores.min() < 0 or scores.max() > 1:
         return ()
-    bounds = np.linspace(0.0, 1.0, CALIBRATION_BINS + 1)
-    bins: IntArray = np.minimum((scores * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
+    bounds = np.arange(CALIBRATION_BINS + 1) / CALIBRATION_BINS
+    bins = np.searchsorted(bounds[1:-1], scores, side="right")
     made = []
     for place in range(CALIBRATION_BINS):
         inside = bins == place

@@ -86,7 +86,7 @@ class ColumnSurvey:
         """Values of a chunk as numbers, `float64[n]`."""
         finite = numbers[np.isfinite(numbers)]
         self.finite += finite.size
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             self.total += float(finite.sum())
 
     def see_numbers(self, values: FloatArray, first_row: int) -> None:
