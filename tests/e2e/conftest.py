@@ -89,7 +89,7 @@ def tool(cache) -> Callable[[str], Path]:
         unpacked = cache / "debian" / "usr" / "bin"
         found = shutil.which(name, path=f"{os.environ['PATH']}:{unpacked}")
         if found is None:
-            pytest.skip(f"{name} is not installed (Debian: apt-get install prometheus)")
+            pytest.skip(f"{name} is not installed; .ci/run names Debian's package of it")
         return Path(found)
 
     return find
@@ -107,6 +107,12 @@ def a_free_port() -> int:
 @pytest.fixture
 def free_port() -> int:
     return a_free_port()
+
+
+@pytest.fixture
+def free_ports() -> Callable[[int], list[int]]:
+    """Give so many free ports."""
+    return lambda count: [a_free_port() for _ in range(count)]
 
 
 @contextlib.contextmanager
