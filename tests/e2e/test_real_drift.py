@@ -172,6 +172,7 @@ def replayed(loan_rows, loan_baseline, tmp_path_factory):
             tmp_path_factory.mktemp("sidecar"), configuration(model.url, loan_baseline)
         ) as sidecar,
     ):
+        sidecar.wait_observing()
         replay = Replay(sidecar, loan_rows, batch=50)
         replay.name("start")
         size = len(loan_rows.predictions) // CHUNKS
@@ -264,6 +265,7 @@ def test_relationships_in_households_are_categories_and_drift(cache, environment
         RecordedModel(rows.predictions, rows.scores) as model,
         SidecarProcess(tmp_path_factory.mktemp("sidecar"), configuration(model.url, file)) as one,
     ):
+        one.wait_observing()
         replay = Replay(one, rows, batch=100)
         replay.name("start")
         replay.send(0, size)

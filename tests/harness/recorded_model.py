@@ -1,13 +1,13 @@
 """A model that answers what was recorded, in the words of the Open Inference Protocol.
 
 The `id` of a request is the place of its first row in the recording; it has as many rows as the
-first tensor has values.
+first tensor has values. Questions that `fails` says so of are answered with 500.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
@@ -18,9 +18,16 @@ import orjson
 class RecordedModel:
     """Serves on a free port of loopback, on threads, between `with` and its end."""
 
-    def __init__(self, predictions: Sequence[int], scores: Sequence[float]) -> None:
+    def __init__(
+        self,
+        predictions: Sequence[int],
+        scores: Sequence[float],
+        *,
+        fails: Callable[[dict[str, Any]], bool] = lambda _: False,
+    ) -> None:
         self.predictions = predictions
         self.scores = scores
+        self.fails = fails
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.model = self
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
@@ -74,9 +81,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        answer = orjson.dumps(self.server.model.answer(orjson.loads(body)))
+        model, question = self.server.model, orjson.loads(body)
+        failed = model.fails(question)
+        answer = orjson.dumps({"error": "no"} if failed else model.answer(question))
+        status = "500 Internal Server Error" if failed else "200 OK"
         head = (
-            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+            f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\n"
             f"Content-Length: {len(answer)}\r\n\r\n"
         )
         self.wfile.write(head.encode() + answer)

@@ -204,6 +204,16 @@ class SidecarProcess:
 
         wait_until(ready_or_dead, "the sidecar is ready", timeout_s=READY_S)
 
+    def wait_observing(self) -> None:
+        """Wait until every worker observes by the newest plan: from then on every row counts."""
+
+        def everywhere() -> bool:
+            status = self.admin("GET", "/api/v1/status")[1]
+            plan = status["observation"]["version"]
+            return plan > 0 and all(one["observing"] == plan for one in status["workers"])
+
+        wait_until(everywhere, "every worker observes by the newest plan", timeout_s=READY_S)
+
 
 def _call(
     port: int,

@@ -2,8 +2,13 @@
 
 The verdicts of everything are made in full. Of segment values only how many columns have which
 status is kept (fifty values of thirty columns against twelve references are 18,000 verdicts); who
-wants to see one is shown it by `judge_block`. There a column counts as dependent as its rows are in
-the whole or in the segment, whichever is more: a burst may have come from one segment alone.
+wants to see one is shown it by `judge_block`.
+
+How dependent the rows of a segment value are, they say themselves: those of the whole would be a
+poor witness, since one segment may come in bursts and the others not. It takes longer to find out
+than all the rest, so a value is first judged as if its rows were independent, which alarms more
+easily, and what alarms is judged again. Which columns have too little data is then said of
+independent rows, unless one alarms.
 
 Must not know: where samples come from, who is told.
 """
@@ -70,8 +75,8 @@ def judge_block(
         for expected, found, reference_phi, phi in zip(
             reference.distributions(block),
             current.distributions(block),
-            _phi(reference, block).tolist(),
-            _phi(current, block).tolist(),
+            reference.phi(block).tolist(),
+            current.phi(block).tolist(),
             strict=True,
         )
     ]
@@ -105,7 +110,8 @@ def judge_segments(
     """A summary for every value of every segment key, each value a family of its own."""
     if not watched.segments or not packing.columns:
         return
-    gated = _gated(packing, current.blocks, reference.blocks, limits, current.phi, reference.phi)
+    floors = np.array(current.floor), np.array(reference.floor)
+    gated = _gated(packing, current.blocks, reference.blocks, limits, *floors)
     for segment in watched.segments:
         for value, block in watched.blocks(segment.name).items():
             yield _summary(
@@ -129,13 +135,9 @@ def _again(
         current.blocks.at(block),
         reference.blocks.at(block),
         limits,
-        _phi(current, block),
-        _phi(reference, block),
+        current.phi(block),
+        reference.phi(block),
     )
-
-
-def _phi(sample: Sample, block: int | None) -> FloatArray:
-    return sample.phi if block is None else np.maximum(sample.phi, sample.block_phi(block))
 
 
 def _gated(

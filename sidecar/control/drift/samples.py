@@ -40,7 +40,7 @@ class Sample(Protocol):
     """One side of a comparison.
 
     span:      its name and time
-    phi:       float64[column]    of the whole, for each column
+    floor:     what phi is at least, known without looking
     blocks:    the bins of every block, `[block, column, ...]`
     stands_in: bool[block]        the whole is shown in place of a block that is not known
     """
@@ -50,8 +50,8 @@ class Sample(Protocol):
         """Its name and time."""
 
     @property
-    def phi(self) -> FloatArray:
-        """How dependent the rows are, for each column."""
+    def floor(self) -> float:
+        """What phi is at least."""
 
     @property
     def blocks(self) -> Packed:
@@ -61,8 +61,8 @@ class Sample(Protocol):
     def stands_in(self) -> BoolArray:
         """Where the whole is shown in place of a block."""
 
-    def block_phi(self, block: int) -> FloatArray:
-        """How dependent the rows of one block are, for each column: `float64[column]`."""
+    def phi(self, block: int | None = None) -> FloatArray:
+        """How dependent the rows are, of one block or of everything: `float64[column]`."""
 
     def rows(self, block: int | None = None) -> int:
         """How many rows there are of one block, or of everything."""
@@ -80,7 +80,7 @@ class WindowSample:
     window: Window
     span: Span
     floor: float
-    phi: FloatArray
+    whole_phi: FloatArray
     blocks: Packed
 
     @classmethod
@@ -101,7 +101,7 @@ class WindowSample:
             window=window,
             span=Span(name=name, start_ns=window.start_ns, end_ns=window.end_ns),
             floor=floor,
-            phi=_phi(packing, window, list(watched.whole), floor),
+            whole_phi=_phi(packing, window, list(watched.whole), floor),
             blocks=packing.of(window.area.bins()),
         )
 
@@ -119,8 +119,10 @@ class WindowSample:
         """How many rows there are of one block, or of everything."""
         return self.counted(block).counter(BlockCounter.ROWS)
 
-    def block_phi(self, block: int) -> FloatArray:
-        """How dependent the rows of one block are, for each column."""
+    def phi(self, block: int | None = None) -> FloatArray:
+        """How dependent the rows are, of one block or of everything."""
+        if block is None:
+            return self.whole_phi
         return _phi(self.packing, self.window, [block], self.floor)
 
     def distributions(self, block: int | None = None) -> tuple[Distribution, ...]:
@@ -138,7 +140,7 @@ class BaselineSample:
         self._known = _known_blocks(watched, baseline)
         name = "provisional baseline" if baseline.provisional else "baseline"
         self.span = Span(name=name, **_span_ns(baseline))
-        self.phi: FloatArray = np.ones(len(watched.columns))
+        self.floor = 1.0
         self.stands_in: BoolArray = np.array([known is None for known in self._known])
         if not watched.segments:
             self.stands_in[:] = False
@@ -146,9 +148,9 @@ class BaselineSample:
             packing, [self.distributions(block) for block in range(len(self._known))]
         )
 
-    def block_phi(self, _block: int) -> FloatArray:
+    def phi(self, _block: int | None = None) -> FloatArray:
         """Rows of a baseline are taken as independent."""
-        return self.phi
+        return np.ones(len(self._columns))
 
     def rows(self, block: int | None = None) -> int:
         """How many rows there are of one block, or of everything."""
