@@ -65,7 +65,7 @@ def test_statistics_of_counts_are_those_of_the_values(reference, shift):
     found = evidence(reference.counted, counted)
 
     assert found.psi == pytest.approx(psi_of_values(reference, values), rel=1e-9, abs=1e-12)
-    assert found.ks == pytest.approx(stats.ks_2samp(reference.values, values).statistic, abs=0.005)
+    assert found.ks == pytest.approx(ks_of_values(reference.values, values), abs=0.005)
     if reference.law.has_mean:
         # SciPy multiplies shares with distances, which for denormal numbers is 0: scale them up.
         scale = 1.0 if reference.iqr > TINY or not reference.iqr else 2.0**1000
@@ -87,3 +87,7 @@ def psi_of_values(reference, values):
         for side in (reference.values, values)
     )
     return ((q - p) * np.log(q / p)).sum()
+
+
+def ks_of_values(one, other):
+    return stats.ks_2samp(one, other, method="asymp").statistic
