@@ -48,13 +48,13 @@ class Reference:
 @pytest.fixture(scope="module", params=LAWS, ids=str)
 def reference(request):
     law = request.param
-    drawn = law.draw(np.random.default_rng(LAWS.index(law)), 20_000)
+    drawn = law.draw(np.random.default_rng(LAWS.index(law)), 8000)
     column = numeric_column("x", ColumnPart.FEATURE, drawn)
     return Reference(law, drawn[np.isfinite(drawn)], count(column, drawn))
 
 
 def shifted(reference, shift, seed=99):
-    drawn = reference.law.draw(np.random.default_rng(seed), 8000) + shift * reference.step
+    drawn = reference.law.draw(np.random.default_rng(seed), 4000) + shift * reference.step
     return drawn[np.isfinite(drawn)], count(reference.counted.column, drawn)
 
 
