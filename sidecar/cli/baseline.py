@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -215,14 +214,14 @@ def _write(baseline: Baseline, to: Path) -> None:
     if to == STDOUT:
         sys.stdout.write(text)
         return
+    unfinished = to.with_name(f".{to.name}.{os.getpid()}")
     try:
         to.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", dir=to.parent, prefix=f".{to.name}.", delete=False
-        ) as stream:
-            stream.write(text)
-        Path(stream.name).chmod(0o644)
-        os.replace(stream.name, to)  # noqa: PTH105 - of a name, not a Path
+        try:
+            unfinished.write_text(text, encoding="utf-8")
+            unfinished.replace(to)
+        finally:
+            unfinished.unlink(missing_ok=True)
     except OSError as error:
         raise ConfigError(f"cannot be written: {error.strerror}", path=str(to)) from error
     numeric = sum(one.kind is ColumnKind.NUMERIC for one in baseline.columns)
