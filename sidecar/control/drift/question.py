@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from sidecar.config.monitoring import DriftSettings
 from sidecar.config.problems import did_you_mean
-from sidecar.config.units import format_duration
+from sidecar.config.units import format_duration, parse_duration
 from sidecar.control.drift.judgements import SegmentValue
 from sidecar.control.observation import Watched
 from sidecar.errors import ClientError
 from sidecar.model import CellKey, Role
+
+_DAY_S: Final = 86_400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
     """A choice among models, windows, references and segments; None does not narrow it.
 
-    window:       a configured length, as `format_duration` spells it
+    window:       a configured length, in any spelling
     segment:      the name of a segment key: one comparison for each of its values, or only for that
                   of `value` (`other` for those not told apart)
     first, last:  names of two snapshots: what passed between them, instead of the windows
@@ -44,12 +47,16 @@ class Question:
         )
 
     def windows(self, settings: DriftSettings) -> dict[str, float]:
-        """The lengths that are meant, in seconds, by their spelling. Raises ClientError (none)."""
-        lengths = {format_duration(length): float(length) for length in settings.windows}
+        """The lengths that are meant, in seconds, by their names. Raises ClientError (none)."""
+        lengths = {window_name(length): float(length) for length in settings.windows}
         if self.window is None:
             return lengths
-        _require(self.window, lengths, "window", "drift.windows")
-        return {self.window: lengths[self.window]}
+        try:
+            name = window_name(parse_duration(self.window))
+        except ValueError:
+            name = self.window
+        _require(name, lengths, "window", "drift.windows")
+        return {name: lengths[name]}
 
     def references(self, settings: DriftSettings) -> tuple[str, ...]:
         """The references that are meant. Raises ClientError (none)."""
@@ -69,6 +76,11 @@ class Question:
         found = watched.blocks(self.segment)
         wanted = found if self.value is None else {_told_apart(self.value, found): 0}
         return {SegmentValue(key=self.segment, value=value): found[value] for value in wanted}
+
+
+def window_name(length_s: float) -> str:
+    """How a window is called everywhere: `5m`, `1h`, `24h`; from two whole days on `2d`, `7d`."""
+    return "24h" if length_s == _DAY_S else format_duration(length_s)
 
 
 def _told_apart(value: str, found: dict[str | None, int]) -> str | None:

@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from sidecar.config.monitoring import DriftSettings
-from sidecar.config.units import format_duration
 from sidecar.control.drift.packing import Packing
+from sidecar.control.drift.question import window_name
 from sidecar.control.drift.samples import PARTS_ASKED, BaselineSample, Sample, WindowSample
 from sidecar.control.observation import History, Watched, Window
 
@@ -78,10 +78,10 @@ class Sampler:
         )
         if window is None:
             return Unavailable(
-                f"no whole window of {format_duration(length_s)} yet: this model has been watched "
+                f"no whole window of {window_name(length_s)} yet: this model has been watched "
                 "for less, in this form"
             )
-        return self._sample(window, format_duration(length_s))
+        return self._sample(window, window_name(length_s))
 
     def between(self, first: str, last: str) -> WindowSample | Unavailable:
         """What passed between two named snapshots. Raises ClientError: no such names."""
@@ -128,7 +128,7 @@ class Sampler:
         window = self._history.window(self.watched.owner, end_ns, length_s, most_parts=PARTS_ASKED)
         if window is None:
             return Unavailable(
-                f"no snapshots of {name!r} over {format_duration(round(length_s))}: this model was "
+                f"no snapshots of {name!r} over {window_name(round(length_s))}: this model was "
                 "not watched then, in this form"
             )
         return self._sample(window, name)

@@ -133,6 +133,14 @@ def test_a_window_longer_than_a_day_does_not_meet_itself(tmp_path, baseline):
     assert "it would meet itself" in judgement(world.judged(), "2d", "day").why
 
 
+def test_a_day_is_called_24h_and_found_under_any_spelling(world):
+    world.configure(windows=(300.0, 86_400.0, 604_800.0))
+    (watch,) = world.judged().watches
+    assert list(dict.fromkeys(one.window for one in watch.judgements)) == ["5m", "24h", "7d"]
+    (watch,) = ask(world, window="1d").watches
+    assert {one.window for one in watch.judgements} == {"24h"}
+
+
 def test_what_passed_between_two_names_is_compared_whatever_the_windows(world):
     world.history.pin("a")
     world.pass_rows(rows(3_000, seed=2), minutes=2)
