@@ -140,7 +140,9 @@ def _show(found: Json, *, everything: bool) -> None:
     lines.sort(key=lambda line: (WORST_FIRST.index(line["status"]), -(line["psi"] or 0.0)))
     segmented = any(line["segment"] for line in lines)
     columns = [*COLUMNS[:3], *(["segment"] if segmented else []), *COLUMNS[3:]]
-    output.table(columns, [[line[name] for name in columns] for line in lines], paint=PAINT)
+    output.table(
+        columns, [[_cell(name, line[name]) for name in columns] for line in lines], paint=PAINT
+    )
     _say_flags(found)
 
 
@@ -170,7 +172,13 @@ def _lines(watch: Json, comparison: Json, *, everything: bool) -> Iterator[Json]
             continue
         largest = max(verdicts, key=lambda verdict: verdict["psi"] or 0.0)
         why = f"at most that of {largest['feature']}" if status == "ok" else verdicts[0]["why"]
-        yield {**frame, **largest, "feature": f"({len(verdicts)})", "p": None, "why": why}
+        yield {**frame, **largest, "feature": f"({len(verdicts)} columns)", "p": None, "why": why}
+
+
+def _cell(column: str, value: object) -> object:
+    if isinstance(value, float):
+        return f"{value:.2g}" if column == "p" else f"{value:.3f}"
+    return value
 
 
 def _say_flags(found: Json) -> None:

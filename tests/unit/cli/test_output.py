@@ -42,6 +42,16 @@ def test_what_looks_like_markup_is_printed_as_it_is(monkeypatch):
     assert "http://[::1]:9000" in terminal.getvalue()
 
 
+def test_a_word_that_matters_has_its_colour_and_no_other_cell(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    output.table(["status", "route"], [["major", "majority"]], paint={"major": "bold red"})
+    assert "\x1b[1;31mmajor\x1b[0m" in terminal.getvalue()
+    assert "mmajority" not in terminal.getvalue()
+
+
 def test_data_is_json_on_stdout_and_words_go_to_stderr(capsys):
     output.data({"a": "ü"})
     output.say("words")
