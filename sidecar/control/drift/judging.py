@@ -29,7 +29,7 @@ from sidecar.control.drift.samples import BoolArray, FloatArray, Sample
 from sidecar.control.observation import Watched
 from sidecar.drift import Comparison, Gated, Status, Verdict, evidence, gate, judge
 
-_NOT_JUDGED: Final = FeatureOverride()
+_NO_OVERRIDE: Final = FeatureOverride()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +48,7 @@ class Limits:
     @classmethod
     def of(cls, settings: DriftSettings, packing: Packing) -> Limits:
         """For the columns of a packing."""
-        own = [settings.features.get(column.name, _NOT_JUDGED) for column in packing.columns]
+        own = [settings.features.get(column.name, _NO_OVERRIDE) for column in packing.columns]
         common = settings.thresholds
         return cls(
             settings=settings,

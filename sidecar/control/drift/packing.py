@@ -36,10 +36,6 @@ class Packed:
         """One of those along the first axis."""
         return Packed(self.values[index], self.missing[index], self.rows[index])
 
-    def summed(self) -> Packed:
-        """The sum along the first axis."""
-        return Packed(self.values.sum(axis=0), self.missing.sum(axis=0), self.rows.sum(axis=0))
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Packing:
