@@ -19,6 +19,7 @@ import numpy as np
 from sidecar.baseline.edges import FloatArray, IntArray
 from sidecar.model import ColumnKind
 from sidecar.model.categories import category_of
+from sidecar.model.numbers import as_number
 from sidecar.sketch.columns import MISSING, NONFINITE, Column
 from sidecar.sketch.distribution import Distribution
 
@@ -27,17 +28,17 @@ Values = FloatArray | Sequence[Value]
 
 
 def as_numbers(column: Column, values: Values) -> FloatArray:
-    """`float64[n]` as the module's text says; a text in a numeric column is missing."""
+    """`float64[n]` as the module's text says; of numeric columns, texts that read as numbers too."""
     if column.kind is ColumnKind.NUMERIC:
         return plain_numbers(values)
     return as_codes(column.categories, values)
 
 
 def plain_numbers(values: Values) -> FloatArray:
-    """`float64[n]`: numbers as they are, truths as 1 and 0, anything else NaN."""
+    """`float64[n]`: numbers, texts that read as numbers, truths as 1 and 0; anything else NaN."""
     if isinstance(values, np.ndarray):
         return values
-    return np.array([_number(value) for value in values], dtype=np.float64)
+    return np.array([as_number(value) for value in values], dtype=np.float64)
 
 
 def as_codes(categories: Sequence[str], values: Values) -> FloatArray:
@@ -107,15 +108,6 @@ def count(column: Column, numbers: FloatArray) -> Distribution:
     tally = Tally(column)
     tally.add(*buckets_of(column, numbers))
     return tally.distributions()[0]
-
-
-def _number(value: Value) -> float:
-    if value is None or isinstance(value, str):
-        return np.nan
-    try:
-        return float(value)
-    except OverflowError:  # an integer of hundreds of digits
-        return np.inf if value > 0 else -np.inf
 
 
 def _is_nan(value: Value) -> bool:

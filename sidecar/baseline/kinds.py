@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import Final
 
 from sidecar.baseline.roles import Roles
-from sidecar.baseline.survey import NOT_GIVEN, ColumnSurvey
+from sidecar.baseline.survey import ColumnSurvey
 from sidecar.errors import ConfigError
 from sidecar.model import ColumnKind
 
@@ -29,12 +29,13 @@ def kind_of(source: str, seen: ColumnSurvey, roles: Roles) -> ColumnKind:
     if source in roles.numeric:
         require_numbers(source, seen, roles)
         return ColumnKind.NUMERIC
-    texts = _texts(seen) if seen.numbers else seen.texts
+    texts = seen.texts - seen.blanks if seen.numbers else seen.texts
     names = texts + seen.truths
     if seen.numbers and names:
         if roles.strict:
             raise ConfigError(_mixed(source, seen, texts), path=source)
-        return ColumnKind.NUMERIC if seen.numbers >= names else ColumnKind.CATEGORICAL
+        others = seen.words + seen.truths
+        return ColumnKind.NUMERIC if seen.numbers >= others else ColumnKind.CATEGORICAL
     if names:
         return ColumnKind.CATEGORICAL
     codes = seen.codes()
@@ -44,25 +45,20 @@ def kind_of(source: str, seen: ColumnSurvey, roles: Roles) -> ColumnKind:
 
 
 def require_numbers(source: str, seen: ColumnSurvey, roles: Roles) -> None:
-    """Raise ConfigError when a column that must be numeric has texts."""
-    if roles.strict and _texts(seen) and seen.first_text is not None:
+    """Raise ConfigError when a column that must be numeric has words."""
+    if roles.strict and seen.first_word is not None:
         raise ConfigError(
-            f"numbers are wanted, but row {seen.first_text.row} has "
-            f"{seen.first_text.text[:_SHOWN]!r}",
+            f"numbers are wanted, but row {seen.first_word.row} has "
+            f"{seen.first_word.text[:_SHOWN]!r}",
             path=source,
         )
-
-
-def _texts(seen: ColumnSurvey) -> int:
-    """How many texts stand for something, in a column of numbers."""
-    return seen.texts - seen.texts_among(NOT_GIVEN)
 
 
 def _mixed(source: str, seen: ColumnSurvey, texts: int) -> str:
     said = [f"{seen.numbers} numbers"]
     if seen.first_number is not None:
         said[0] += f" (the first in row {seen.first_number.row})"
-    if texts and seen.first_text is not None:
+    if seen.first_text is not None:
         said.append(f"{texts} texts (row {seen.first_text.row}: {seen.first_text.text[:_SHOWN]!r})")
     if seen.truths:
         said.append(f"{seen.truths} truth values")

@@ -9,6 +9,7 @@ Which column is counted how is decided from it by `sidecar.baseline.blueprint`.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,6 +21,7 @@ from sidecar.baseline.edges import FloatArray
 from sidecar.baseline.roles import Chunk, Roles
 from sidecar.baseline.sample import RowSample, SampledNumbers, SampledValues, capacity_for
 from sidecar.model.categories import category_of
+from sidecar.model.numbers import as_number
 
 CODES_AT_MOST: Final = 32
 """Integers with at most so many distinct values are codes of categories, not amounts."""
@@ -45,18 +47,22 @@ class Sighting:
 class ColumnSurvey:
     """What was seen of one column.
 
-    `finite` values, truths among them as 1 and 0, sum to `total`.
+    Of `texts`, `blanks` stand for a missing value and `words` do not even read as numbers. `finite`
+    values, truths among them as 1 and 0, sum to `total`.
     """
 
     def __init__(self, *, as_texts: bool) -> None:
         self.numbers = 0
         self.truths = 0
         self.texts = 0
+        self.blanks = 0
+        self.words = 0
         self.finite = 0
         self.total = 0.0
         self.whole = True
         self.first_number: Sighting | None = None
-        self.first_text: Sighting | None = None
+        self.first_text: Sighting | None = None  # that is no blank
+        self.first_word: Sighting | None = None
         self._codes: Counter[float] | None = Counter()
         self._texts: Counter[str] = Counter()
         self._as_texts = as_texts
@@ -77,10 +83,6 @@ class ColumnSurvey:
     def codes(self) -> int | None:
         """How many distinct whole numbers there are; None for amounts: too many, or fractions."""
         return len(self._codes) if self._codes is not None and self.whole else None
-
-    def texts_among(self, known: frozenset[str]) -> int:
-        """How many texts are one of these."""
-        return sum(times for text, times in self._texts.items() if text in known)
 
     def sum_up(self, numbers: FloatArray) -> None:
         """Values of a chunk as numbers, `float64[n]`."""
@@ -119,19 +121,20 @@ class ColumnSurvey:
         if not texts and not truths:
             self.see_numbers(numbers, first_row)
             return numbers
-        if self.first_text is None and texts:
-            self.first_text = next(
-                (
-                    Sighting(row, value)
-                    for row, value in enumerate(values, start=first_row)
-                    if isinstance(value, str) and value not in NOT_GIVEN
-                ),
-                None,
-            )
+        by_text = Counter(value for value in values if isinstance(value, str))
+        said = by_text.keys() - NOT_GIVEN
+        words = {text for text in said if np.isnan(as_number(text))}
+        self.first_text = self.first_text or _first(values, said, first_row)
+        self.first_word = self.first_word or _first(values, words, first_row)
         self.texts += texts
         self.truths += truths
-        named = (category_of(value) for value in values if isinstance(value, str | bool))
-        self._texts.update(text for text in named if len(text) <= LONGEST_CATEGORY)
+        self.blanks += sum(by_text[text] for text in NOT_GIVEN)
+        self.words += sum(by_text[text] for text in words)
+        for text, times in by_text.items():
+            if len(text) <= LONGEST_CATEGORY:
+                self._texts[category_of(text)] += times
+        for truth in (value for value in values if isinstance(value, bool)):
+            self._texts[category_of(truth)] += 1
         self._forget_rare_texts()
         is_number = np.array([not isinstance(value, str | bool) for value in values])
         self.see_numbers(np.where(is_number, numbers, np.nan), first_row)
@@ -140,6 +143,14 @@ class ColumnSurvey:
     def _forget_rare_texts(self) -> None:
         if len(self._texts) > _TEXTS_AT_MOST:
             self._texts = Counter(dict(self._texts.most_common(_TEXTS_AT_MOST // 2)))
+
+
+def _first(values: list[Value], wanted: AbstractSet[Value], first_row: int) -> Sighting | None:
+    """The first of these texts."""
+    for row, value in enumerate(values, start=first_row) if wanted else ():
+        if value in wanted:
+            return Sighting(row, str(value))
+    return None
 
 
 class Survey:

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
 from sidecar.model import CellKey
-from sidecar.monitor.rows import as_number
+from sidecar.model.numbers import as_number
 from sidecar.payload import Outputs, Value
 
 CHUNK_ROWS: Final = 256

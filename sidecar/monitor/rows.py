@@ -15,13 +15,14 @@ Must not know: where rows are counted, who sent them.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import inf, isfinite, nan
+from math import isfinite, nan
 from operator import itemgetter
 from typing import Final
 
 from sidecar.errors import ConfigError
 from sidecar.model import ColumnKind, ColumnPart
 from sidecar.model.categories import category_of
+from sidecar.model.numbers import as_number
 from sidecar.payload import Outputs, Value
 from sidecar.sketch.columns import Column
 from sidecar.sketch.fused import NOT_COUNTED
@@ -30,7 +31,6 @@ CONFIDENCE: Final = "confidence"
 """The name of the score column that holds the highest probabilities."""
 
 MOST_FORMS: Final = 256  # remembered; whoever invents forms must not make memory grow
-LONGEST_NUMBER: Final = 64  # characters of a text that may read as a number
 
 Cells = list[float]
 
@@ -185,20 +185,3 @@ def _picker(places: list[int]) -> Callable[[Sequence[Value]], list[Value]]:
         return lambda row: [row[place] if place >= 0 else None for place in places]
     pick = itemgetter(*places)
     return lambda row: list(pick(row))
-
-
-def as_number(value: Value) -> float:
-    """A value as a number; NaN when it is missing or none."""
-    if value is None:
-        return nan
-    if isinstance(value, str):
-        if len(value) > LONGEST_NUMBER:
-            return nan
-        try:
-            return float(value)
-        except ValueError:
-            return nan
-    try:
-        return float(value)
-    except OverflowError:
-        return inf if value > 0 else -inf

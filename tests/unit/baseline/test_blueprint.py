@@ -93,6 +93,20 @@ def test_a_text_in_a_column_that_is_said_to_be_numeric_is_refused():
         kinds({"x": [1.0, None, "many", 3.0]}, Roles(numeric=("x",)))
 
 
+def test_texts_that_read_as_numbers_serve_where_numbers_are_asked_for():
+    values = ["1.5", "NA", "-2e3", None] * 50
+    assert kinds({"x": values}) == {"x": ColumnKind.CATEGORICAL}
+
+    made = learn("m", {"x": values}, Roles(numeric=("x",)))
+    assert made.columns[0].kind is ColumnKind.NUMERIC
+    assert (made.distribution("x").count, made.distribution("x").missing) == (100, 100)
+
+
+def test_numbers_beside_codes_with_leading_zeros_are_refused_as_well():
+    with pytest.raises(ConfigError, match=r"row 2: '01234'.*--categorical zip"):
+        kinds({"zip": [53113.0, "01234"] * 100})
+
+
 def test_traffic_is_never_refused_but_has_the_kind_of_most_of_its_values():
     roles = Roles(strict=False, score="s", prediction="p")
     columns = {

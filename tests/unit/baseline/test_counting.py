@@ -50,9 +50,12 @@ def test_numbers_in_an_array_are_categories_too():
     assert np.isnan(codes[2])
 
 
-def test_texts_in_a_numeric_column_are_missing_and_truths_are_one_and_zero():
-    numbers = as_numbers(NUMERIC, [True, False, "12", None, 3, 10**400, -(10**400)])
-    np.testing.assert_array_equal(numbers, [1.0, 0.0, np.nan, np.nan, 3.0, np.inf, -np.inf])
+def test_in_a_numeric_column_texts_are_read_as_numbers_and_truths_are_one_and_zero():
+    values = [True, False, "12", "twelve", "", None, 3, 10**400, -(10**400)]
+    np.testing.assert_array_equal(
+        as_numbers(NUMERIC, values),
+        [1.0, 0.0, 12.0, np.nan, np.nan, np.nan, 3.0, np.inf, -np.inf],
+    )
 
 
 def test_rows_are_kept_apart_by_block():

@@ -8,7 +8,8 @@ from harness.observing import OUTPUTS
 
 from sidecar.errors import ConfigError
 from sidecar.model import ColumnPart
-from sidecar.monitor.rows import MOST_FORMS, Coding, RowCoder, as_number
+from sidecar.model.numbers import as_number
+from sidecar.monitor.rows import MOST_FORMS, Coding, RowCoder
 from sidecar.payload import Outputs
 from sidecar.sketch import NOT_COUNTED
 
