@@ -28,7 +28,7 @@ Values = FloatArray | Sequence[Value]
 
 
 def as_numbers(column: Column, values: Values) -> FloatArray:
-    """`float64[n]` as the module's text says; of numeric columns, texts that read as numbers too."""
+    """`float64[n]` as the module says; of numeric columns, texts that read as numbers too."""
     if column.kind is ColumnKind.NUMERIC:
         return plain_numbers(values)
     return as_codes(column.categories, values)
