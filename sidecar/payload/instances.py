@@ -67,9 +67,12 @@ def rows_under(columns: object, data: object, forms: Forms, document: object) ->
         return rows_in_lists(data, forms, document)
     if type(columns) is not list or type(data) is not list:
         raise Undecodable(Reason.SHAPE, "columns or data that are no list")
-    if not {str, int}.issuperset(map(type, columns)):
-        raise Undecodable(Reason.SHAPE, "names of columns that are neither text nor integers")
-    names = tuple(map(str, columns))
+    names = tuple(columns)
+    kinds = set(map(type, columns))
+    if kinds != {str}:
+        if not kinds <= {str, int}:
+            raise Undecodable(Reason.SHAPE, "names of columns that are neither text nor integers")
+        names = tuple(map(str, columns))
     matrix = matrix_of(data)
     if matrix and len(matrix[0]) != len(names):
         raise Undecodable(Reason.SHAPE, f"{len(names)} columns, {len(matrix[0])} values in a row")
