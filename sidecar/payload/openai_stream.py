@@ -36,6 +36,7 @@ class OpenAIStream:
         self._pieces = 0
         self._first_ns = 0
         self._last_ns = 0
+        self._fed_ns = 0
         self._finish: str | None = None
         self._usage: dict[str, float] = {}
         self._log_probability = 0.0
@@ -43,13 +44,14 @@ class OpenAIStream:
 
     def feed(self, data: bytes | memoryview, now_ns: int) -> None:
         """Take the next bytes, which arrived at `now_ns`. Never raises."""
+        self._fed_ns = now_ns
         for event in self._lines.feed(data):
             self._take(event, now_ns)
 
     def finish(self) -> Outputs:
         """What the answer said until it ended. Raises Undecodable when it had no event."""
         for event in self._lines.finish():
-            self._take(event, self._last_ns)
+            self._take(event, self._fed_ns)
         unread = self._unread + self._lines.overflows
         if not self._events:
             reason = Reason.NOT_JSON if unread else Reason.SHAPE

@@ -7,6 +7,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from sidecar.baseline import encode, learn
 from sidecar.cli import inspect
 from sidecar.errors import ConfigError
 
@@ -242,6 +243,17 @@ def test_a_baseline_that_is_not_there_is_remarked_and_gives_no_names(run, tmp_pa
 
     assert result.exit_code == 0
     assert "gives no names: No such file or directory" in result.stderr
+
+
+def test_a_baseline_gives_names_to_rows_that_have_none(run, tmp_path):
+    columns = {"age": list(map(float, range(50))), "debt": [1.5, 2.5] * 25}
+    (tmp_path / "b.json").write_text(encode(learn("other", columns)), encoding="utf-8")
+    text = CONFIG.replace('9002"}', '9002", baseline: b.json}')
+    (tmp_path / "sidecar.yaml").write_text(text, encoding="utf-8")
+
+    result = run("--model", "other", request=b'{"instances": [[1, 2]]}')
+
+    assert [line.split("\t")[0] for line in result.stdout.splitlines()[-2:]] == ["age", "debt"]
 
 
 def test_many_rows_are_cut_and_long_values_too(run):

@@ -138,6 +138,10 @@ def test_what_is_no_value_is_missing(reader):
         ({"inputs": [tensor("x", [0, 10**18], [])]}, "more than 4096"),
         ({"inputs": [tensor("x", [2**63] * 32, [1])]}, "does not fit"),
         ({"inputs": [tensor("x", [1, 5000], [0] * 5000)]}, "more than 4096"),
+        (
+            {"inputs": [tensor(name, [1, 2100], [0] * 2100) for name in ("x", "y")]},
+            "more than 4096",
+        ),
         ({"inputs": [tensor("x", [1], "a")]}, "no list"),
         ({"inputs": [{"name": "x", "shape": [1], "datatype": "FP32"}]}, "end before"),
         ({"inputs": [{"name": "x", "shape": [1]}]}, "without data"),

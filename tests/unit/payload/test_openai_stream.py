@@ -76,6 +76,24 @@ def test_without_a_start_no_time_is_measured():
     }
 
 
+def test_without_a_piece_of_text_there_is_no_time_to_it():
+    measures = read((200, piece(None, "tool_calls")), (210, USAGE)).measures
+
+    assert measures == {"prompt_tokens": 5.0, "completion_tokens": 40.0}
+
+
+def test_a_last_event_whose_line_never_ended_came_with_its_last_bytes():
+    stream = OpenAIStream(0)
+    stream.feed(event(piece("a")), 10 * MS)
+    stream.feed(event(piece("b", "stop"))[:20], 20 * MS)
+    stream.feed(event(piece("b", "stop"))[20:].rstrip(), 30 * MS)
+
+    outputs = stream.finish()
+
+    assert outputs.predictions == ("stop",)
+    assert outputs.measures["inter_token_ns"] == 20 * MS
+
+
 def test_a_stream_that_breaks_has_its_pieces_counted_and_says_so():
     outputs = read((1, piece("a")), (2, piece("b")))
 
