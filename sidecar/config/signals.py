@@ -53,7 +53,7 @@ class Reading(Struct, frozen=True, kw_only=True):
 
 
 class SignalDefinition(Struct, frozen=True, kw_only=True):
-    """A signal: what it means, the labels its series have, and its reading."""
+    """A signal: what it means, the labels by which it can be narrowed and grouped, its reading."""
 
     meaning: str
     labels: tuple[str, ...]
@@ -162,7 +162,7 @@ SIGNALS: Final[Mapping[Signal, SignalDefinition]] = MappingProxyType(
         Signal.ERROR_RATE: _ratio(
             "share of the requests that the model failed (5xx, no usable answer, or answered by "
             "the primary instead), of those that clients did not abort",
-            (*_CELL, "status"),
+            _CELL,
             SeriesSelection(
                 series="sidecar_requests_total",
                 where={**_ANSWERING, "status": ("5xx", "error", "fallback")},
@@ -212,7 +212,7 @@ SIGNALS: Final[Mapping[Signal, SignalDefinition]] = MappingProxyType(
         ),
         Signal.SHADOW_LOSS: _ratio(
             "share of the copies for a shadow that it did not answer",
-            ("route", "model", "outcome"),
+            ("route", "model"),
             SeriesSelection(series="sidecar_shadow_total", where={"outcome": "!answered"}),
             SeriesSelection(series="sidecar_shadow_total"),
         ),
@@ -253,7 +253,7 @@ SIGNALS: Final[Mapping[Signal, SignalDefinition]] = MappingProxyType(
         ),
         Signal.SHED_SHARE: _ratio(
             "share of the exchanges whose bodies the monitor did not read, to save time",
-            (*_CELL, "outcome"),
+            _CELL,
             SeriesSelection(
                 series="sidecar_monitor_exchanges_total",
                 where={"outcome": ("shed", "queue_full")},
@@ -262,7 +262,7 @@ SIGNALS: Final[Mapping[Signal, SignalDefinition]] = MappingProxyType(
         ),
         Signal.UNREAD_SHARE: _ratio(
             "share of the exchanges whose bodies could not be decoded",
-            (*_CELL, "outcome"),
+            _CELL,
             SeriesSelection(
                 series="sidecar_monitor_exchanges_total", where={"outcome": "~unread_.*"}
             ),

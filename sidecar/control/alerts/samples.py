@@ -54,7 +54,7 @@ def by_name(samples: Iterable[Sample], names: frozenset[str]) -> Samples:
 def selected(samples: Samples, selection: SeriesSelection, suffix: str = "") -> Iterator[Sample]:
     """The samples that a selection means; `suffix` is `_bucket` where it names a histogram."""
     for sample in samples.get(selection.series + suffix, ()):
-        if accepts_labels(selection.where, sample.labels):
+        if not selection.where or accepts_labels(selection.where, sample.labels):
             yield sample
 
 
@@ -63,7 +63,7 @@ def labels_of(sample: Sample, by: tuple[str, ...] | None, *, without: str = "") 
     labels = sample.labels
     if by is None:
         return tuple(sorted((name, value) for name, value in labels.items() if name != without))
-    return tuple(sorted((name, labels.get(name, "")) for name in by))
+    return tuple([(name, labels.get(name, "")) for name in sorted(by)])
 
 
 def series_key(sample: Sample) -> SeriesKey:

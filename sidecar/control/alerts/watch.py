@@ -96,6 +96,7 @@ class AlertWatch:
         self._woken = asyncio.Event()
         self._turn = asyncio.Lock()
         self._disk_refuses = False
+        self._unwritten = False
         self._blind = False
         self._checkpoint_ns = wall_ns()
 
@@ -142,7 +143,7 @@ class AlertWatch:
         before = self.state
         self.state, messages = step(self.policy, before, samples, self.silences, now_ns)
         self._tell_of_changes(before)
-        if messages or _lasting(before) != _lasting(self.state):
+        if self._unwritten or messages or _lasting(before) != _lasting(self.state):
             await self._keep()
         for message in messages:
             self._hand_over(message)
@@ -156,6 +157,7 @@ class AlertWatch:
         if settings == self.settings:
             return
         self._use(settings)
+        self._unwritten = True
         if self._tasks is not None:
             self._employ(self._tasks)
             self._woken.set()
@@ -296,9 +298,10 @@ class AlertWatch:
     async def _keep(self) -> None:
         """Have the newest state on disk. One writer at a time, who writes what is newest."""
         async with self._turn:
+            settings = self.settings
             memory = AlertMemory(
                 launch=self._launch,
-                settings=encode(self.settings),
+                settings=encode(settings),
                 alerts=self.state.alerts,
                 ledgers=self.state.ledgers,
                 silences=self.silences,
@@ -311,11 +314,12 @@ class AlertWatch:
                         "alerts go on but cannot be written; a restart may repeat some",
                         extra={"reason": str(error)},
                     )
-                self._disk_refuses = True
-            else:
-                if self._disk_refuses:
-                    log.info("alerts are on disk again")
-                self._disk_refuses = False
+                self._disk_refuses = self._unwritten = True  # tried again at the next look
+                return
+            if self._disk_refuses:
+                log.info("alerts are on disk again")
+            self._disk_refuses = False
+            self._unwritten = self.settings is not settings
 
     def _tell_of_changes(self, before: AlertState) -> None:
         if self.state.crowded_out and not before.crowded_out:

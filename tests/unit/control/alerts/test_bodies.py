@@ -1,5 +1,8 @@
 """What goes over the wire, to the letter."""
 
+import re
+from pathlib import Path
+
 import msgspec
 import pytest
 
@@ -12,6 +15,7 @@ from sidecar.control.alerts.bodies import (
     webhook_body,
 )
 from sidecar.control.alerts.bulletins import Bulletin, Notification, Status
+from sidecar.control.alerts.defaults import default_rules
 
 S = 1_000_000_000
 START_NS = 1_700_000_000 * S
@@ -173,3 +177,21 @@ def test_alerts_for_an_alertmanager():
 )
 def test_times_are_utc_and_cut_to_milliseconds(at_ns, text):
     assert timestamp(at_ns) == text
+
+
+def test_the_document_has_the_keys_that_are_documented():
+    page = (Path(__file__).parents[4] / "docs" / "alerts.md").read_text(encoding="utf-8")
+    documented = msgspec.json.decode(re.search(r"```json\n(.*?)```", page, re.DOTALL)[1])
+    body = webhook_body(message(FIRES), NOW_NS)
+
+    assert list(documented) == list(body)
+    assert list(documented["alerts"][0]) == list(body["alerts"][0])
+
+
+def test_the_rules_of_the_house_that_are_documented_are_those_there_are():
+    page = (Path(__file__).parents[4] / "docs" / "alerts.md").read_text(encoding="utf-8")
+    section = page.partition("### Rules of the house")[2].partition("## Receivers")[0]
+
+    assert re.findall(r"^\| `([\w-]+)`", section, re.MULTILINE) == [
+        rule.name for rule in default_rules()
+    ]
