@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 from typing import Annotated, Any
 
 import typer
@@ -79,7 +80,7 @@ def silence(
         {
             "matchers": parse(matchers),
             "for": for_,
-            "author": author or getpass.getuser(),
+            "author": author or _user(),
             "comment": comment,
         },
     )
@@ -154,6 +155,13 @@ def parse(texts: list[str]) -> dict[str, str]:
             label, matcher = label[:-1], f"!{matcher}"
         matchers[label] = matcher
     return matchers
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container may run as a number without a name
+        return f"uid {os.getuid()}"
 
 
 def _show(now: dict[str, Any], silences: list[dict[str, Any]]) -> None:

@@ -70,6 +70,14 @@ def step(
     return after, messages
 
 
+def resumed(state: AlertState, now_ns: int) -> AlertState:
+    """The state when looking begins again: a time in which nobody looked is no missing data."""
+    alerts = {
+        key: msgspec.structs.replace(alert, seen_ns=now_ns) for key, alert in state.alerts.items()
+    }
+    return msgspec.structs.replace(state, alerts=alerts)
+
+
 def confirmed(state: AlertState, sent: Notification, now_ns: int) -> AlertState:
     """The state once a message has arrived."""
     ledger = state.ledgers.get(sent.receiver)

@@ -30,7 +30,7 @@ from sidecar.control.alerts.policy import Policy, ReceiverPolicy
 from sidecar.control.alerts.samples import SampleSource
 from sidecar.control.alerts.senders import NotDelivered, sender_for
 from sidecar.control.alerts.silences import Silence, new_silence
-from sidecar.control.alerts.step import AlertState, confirmed, step
+from sidecar.control.alerts.step import AlertState, confirmed, resumed, step
 from sidecar.control.alerts.trial import trial_message
 from sidecar.control.alerts.windows import NS_PER_S, Windows
 from sidecar.errors import ClientError, ConfigError
@@ -87,7 +87,9 @@ class AlertWatch:
         self._backoff = backoff
         memory, windows = self._remembered()
         self.silences = memory.silences
-        self.state = AlertState(alerts=memory.alerts, ledgers=memory.ledgers, windows=windows)
+        self.state = resumed(
+            AlertState(alerts=memory.alerts, ledgers=memory.ledgers, windows=windows), wall_ns()
+        )
         self._use(memory.settings_of(launch) or settings)
         self.couriers: dict[str, Courier] = {}
         self._tasks: asyncio.TaskGroup | None = None

@@ -2,7 +2,8 @@
 
 A track keeps at most about 60 points of one counter, however long its window: a newer point
 replaces the last one until a sixtieth of the window has passed. So a window may be longer than
-asked for by a sixtieth and one interval, and never by more; a rate is over the time really covered.
+asked for by a sixtieth and one interval, or by a time in which nobody looked; a rate is over the
+time really covered. After a time as long as the window, it begins anew.
 
 A counter that falls began anew (the sidecar restarted): what it had is added from then on, so that
 the track only rises. A series that was never seen before has no increase yet: what it counted
@@ -45,7 +46,7 @@ class Points(Struct, frozen=True, array_like=True):
     def followed_by(self, value: float, now_ns: int, span_ns: int) -> Points:
         """With a newer value, thinned out, and without what is older than the span needs."""
         at_ns, values = self.at_ns, self.values
-        if at_ns and at_ns[-1] >= now_ns:
+        if at_ns and not 0 < now_ns - at_ns[-1] <= span_ns:
             return Points((now_ns,), (value,))
         if len(at_ns) >= 2 and at_ns[-1] - at_ns[-2] < span_ns // POINTS:
             at_ns, values = at_ns[:-1], values[:-1]

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import itertools
 import time
 
@@ -59,7 +60,8 @@ class World:
         assert names == {"sidecar_x"}
         if self.broken:
             raise RuntimeError("a collector failed")
-        return [self._sample("sidecar_x", self.value, a="1")]
+        one = self._sample("sidecar_x", 0, a="1")
+        return [dataclasses.replace(one, value=self.value)]
 
     def watch(self, settings, launch="launch-1") -> AlertWatch:
         return AlertWatch(
@@ -235,6 +237,37 @@ async def test_series_that_cannot_be_read_are_missing_values(world, caplog):
         await until(lambda: said(receiver) == ["firing", "resolved"])
 
     assert len([one for one in caplog.records if "cannot read the series" in one.message]) == 1
+
+
+async def test_a_fault_in_looking_ends_neither_the_watch_nor_an_alert(world, caplog):
+    world.value = 11
+    async with Receiver() as receiver, running(world.watch(settings_of(ops=receiver.url))):
+        await until(lambda: said(receiver) == ["firing"])
+        world.value = "no number"
+        await until(lambda: "alerts could not be evaluated" in caplog.messages)
+        world.value = 1
+        await until(lambda: said(receiver) == ["firing", "resolved"])
+
+
+async def test_a_long_time_without_a_sidecar_is_no_missing_data(world):
+    world.value = 11
+    async with Receiver() as receiver:
+        settings = settings_of(ops=receiver.url)
+        async with running(world.watch(settings)) as watch:
+            await until(lambda: said(receiver) == ["firing"])
+            await until(lambda: not watch.couriers["ops"].waiting)
+        memory = world.files.read()
+        hours_ago = {
+            key: msgspec.structs.replace(alert, seen_ns=alert.seen_ns - 10**13)
+            for key, alert in memory.alerts.items()
+        }
+        world.files.write(msgspec.structs.replace(memory, alerts=hours_ago))
+        world.broken = True
+        async with running(world.watch(settings)) as watch:
+            await a_few_looks()
+            assert [one.state.fires for one in watch.state.alerts.values()] == [True]
+
+    assert said(receiver) == ["firing"]
 
 
 # --- silences ------------------------------------------------------------------------------------

@@ -78,6 +78,14 @@ def test_a_clock_that_was_set_back_begins_a_new_window():
     assert track.followed_by(12.0, 50 * S, 300 * S).increase() is None
 
 
+def test_after_a_time_as_long_as_the_window_nothing_of_before_is_in_it():
+    track = Track.begun(0.0, 0).followed_by(1000.0, 15 * S, 300 * S)
+    late = track.followed_by(2000.0, 4000 * S, 300 * S)
+
+    assert late.increase() is None
+    assert late.followed_by(2007.0, 4015 * S, 300 * S).increase().amount == 7
+
+
 def test_the_newest_value_that_is_old_enough_is_the_earlier_one():
     points = Points()
     for minute in range(90):
