@@ -118,8 +118,8 @@ class Courier:
         self.failures = 0
         self.last_delivered_ns = self._now_ns()
         self.outcomes[Outcome.DELIVERED] += 1
-        self._done(message)
         await self._confirm(message)
+        self._done(message)
 
     async def _failed(self, failure: NotDelivered, message: Notification) -> None:
         self.failures += 1

@@ -4,12 +4,14 @@
                             sent and after it was confirmed, durably
     alert_windows.msgpack   what series said before: once a minute; losing it costs a window's time
 
-Both are replaced whole or not at all.
+Both are replaced whole or not at all. Writers are threads that nobody can cancel: they take turns,
+and one that comes late does not put back what is older.
 """
 
 from __future__ import annotations
 
 import contextlib
+import threading
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -59,6 +61,8 @@ class AlertFiles:
     def __init__(self, directory: Path) -> None:
         self._memory = directory / MEMORY_FILE
         self._windows = directory / WINDOWS_FILE
+        self._turn = threading.Lock()
+        self._newest = 0
 
     def read(self) -> AlertMemory:
         """What was written last; of a first start nothing. Raises ConfigError if unreadable."""
@@ -73,13 +77,20 @@ class AlertFiles:
         with contextlib.suppress(OSError):
             self._memory.replace(self._memory.with_suffix(".unreadable"))
 
-    def write(self, memory: AlertMemory) -> None:
-        """Replace it, durably. Raises OSError and changes nothing."""
-        replace_file(self._memory, encode(memory))
+    def write(self, memory: AlertMemory, serial: int) -> None:
+        """Replace it, durably, unless one with a higher serial has been written.
+
+        Raises OSError and changes nothing.
+        """
+        with self._turn:
+            if serial > self._newest:
+                replace_file(self._memory, encode(memory))
+                self._newest = serial
 
     def write_windows(self, windows: Windows) -> None:
         """Replace it. Raises OSError and changes nothing."""
-        replace_file(self._windows, encode(windows))
+        with self._turn:
+            replace_file(self._windows, encode(windows))
 
 
 def _read(path: Path, kind: type[S]) -> S:

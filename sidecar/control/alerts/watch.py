@@ -15,6 +15,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from typing import Final
 
 import aiohttp
@@ -96,7 +97,7 @@ class AlertWatch:
         self._running: dict[str, asyncio.Task[None]] = {}
         self._session: aiohttp.ClientSession | None = None
         self._woken = asyncio.Event()
-        self._turn = asyncio.Lock()
+        self._serial = 0
         self._disk_refuses = False
         self._unwritten = False
         self._blind = False
@@ -120,7 +121,9 @@ class AlertWatch:
                         await self._pause(max(0.0, self.policy.interval_s - took_s))
             finally:
                 self._tasks = None
-                with contextlib.suppress(OSError):  # what is lost is a minute of windows
+                # A courier may have been cancelled between a confirmation and its writing.
+                with contextlib.suppress(OSError):  # the log has said so, if the disk refuses
+                    self._writing()()
                     self._files.write_windows(self.state.windows)
 
     async def _look(self) -> None:
@@ -298,30 +301,35 @@ class AlertWatch:
             await asyncio.wait_for(self._woken.wait(), seconds)
 
     async def _keep(self) -> None:
-        """Have the newest state on disk. One writer at a time, who writes what is newest."""
-        async with self._turn:
-            settings = self.settings
-            memory = AlertMemory(
-                launch=self._launch,
-                settings=encode(settings),
-                alerts=self.state.alerts,
-                ledgers=self.state.ledgers,
-                silences=self.silences,
-            )
-            try:
-                await asyncio.to_thread(self._files.write, memory)
-            except OSError as error:
-                if not self._disk_refuses:
-                    log.error(  # noqa: TRY400 - foreseen; the reason says it all
-                        "alerts go on but cannot be written; a restart may repeat some",
-                        extra={"reason": str(error)},
-                    )
-                self._disk_refuses = self._unwritten = True  # tried again at the next look
-                return
-            if self._disk_refuses:
-                log.info("alerts are on disk again")
-            self._disk_refuses = False
-            self._unwritten = self.settings is not settings
+        """Have what is the case now on disk, or something newer."""
+        settings = self.settings
+        write = self._writing()
+        try:
+            await asyncio.to_thread(write)
+        except OSError as error:
+            if not self._disk_refuses:
+                log.error(  # noqa: TRY400 - foreseen; the reason says it all
+                    "alerts go on but cannot be written; a restart may repeat some",
+                    extra={"reason": str(error)},
+                )
+            self._disk_refuses = self._unwritten = True  # tried again at the next look
+            return
+        if self._disk_refuses:
+            log.info("alerts are on disk again")
+        self._disk_refuses = False
+        self._unwritten = self.settings is not settings
+
+    def _writing(self) -> Callable[[], None]:
+        """What writes the state of now, whenever it is called and whoever is cancelled."""
+        memory = AlertMemory(
+            launch=self._launch,
+            settings=encode(self.settings),
+            alerts=self.state.alerts,
+            ledgers=self.state.ledgers,
+            silences=self.silences,
+        )
+        self._serial += 1
+        return partial(self._files.write, memory, self._serial)
 
     def _tell_of_changes(self, before: AlertState) -> None:
         if self.state.crowded_out and not before.crowded_out:

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from sidecar.config.alerting import AlertSeverity
+from sidecar.config.alerting import AlertSeverity, Relation, Signal
 from sidecar.control.alerts.bodies import (
     SLACK_ATTACHMENTS,
     alertmanager_body,
@@ -14,8 +14,9 @@ from sidecar.control.alerts.bodies import (
     timestamp,
     webhook_body,
 )
-from sidecar.control.alerts.bulletins import Bulletin, Notification, Status
+from sidecar.control.alerts.bulletins import Bulletin, Notification, Status, bulletin
 from sidecar.control.alerts.defaults import default_rules
+from sidecar.control.alerts.lifecycle import Condition, Timing, advanced, inactive
 
 S = 1_000_000_000
 START_NS = 1_700_000_000 * S
@@ -195,3 +196,31 @@ def test_the_rules_of_the_house_that_are_documented_are_those_there_are():
     assert re.findall(r"^\| `([\w-]+)`", section, re.MULTILINE) == [
         rule.name for rule in default_rules()
     ]
+
+
+@pytest.mark.parametrize(
+    ("keys", "alert", "summary"),
+    [
+        ({}, {"value": 12.3456}, "r: 12.35, threshold 10; a=1"),
+        ({"signal": Signal.ERROR_RATE}, {"value": 0.314}, "r: 31.4 %, threshold 1e+03 %; a=1"),
+        ({"signal": Signal.LATENCY_P99}, {"value": 0.25}, "r: 0.25 s, threshold 10 s; a=1"),
+        (
+            {"relative_to": Relation(value=1.0)},
+            {"value": 0.9, "compared": -10.0, "threshold": -5.0},
+            "r: 0.9 (-10.0 %), threshold -5 %; a=1",
+        ),
+        ({"summary": "{n} in {window}"}, {"n": 7}, "7 in now"),
+        ({"signal": Signal.ERROR_RATE, "summary": "{n} in {window}"}, {}, "- in 5m"),
+    ],
+)
+def test_figures_are_told_with_their_units(policy, rule, keys, alert, summary):
+    (compiled,) = policy(rule("r", **keys)).rules
+    fires = advanced(
+        inactive("r", AlertSeverity.WARNING, (("a", "1"),), START_NS),
+        Condition.MET,
+        Timing(),
+        START_NS,
+    )
+    shown = msgspec.structs.replace(fires, **{"threshold": 10.0, **alert})
+
+    assert bulletin(shown, compiled).summary == summary

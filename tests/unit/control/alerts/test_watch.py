@@ -50,6 +50,7 @@ class World:
     """The value of the only series, and watches over one directory."""
 
     def __init__(self, directory, sample):
+        self.directory = directory
         self.files = AlertFiles(directory)
         self.value = 0.0
         self.broken = False
@@ -64,6 +65,7 @@ class World:
         return [dataclasses.replace(one, value=self.value)]
 
     def watch(self, settings, launch="launch-1") -> AlertWatch:
+        self.files = AlertFiles(self.directory)  # as another process would
         return AlertWatch(
             settings,
             launch=launch,
@@ -198,7 +200,7 @@ async def test_a_receiver_that_hangs_holds_no_other(world):
 
 
 async def test_a_disk_that_refuses_stops_no_message(world, tmp_path, caplog):
-    world.files = AlertFiles(tmp_path / "nowhere")
+    world.directory = tmp_path / "nowhere"
     world.value = 11
     async with Receiver() as receiver, running(world.watch(settings_of(ops=receiver.url))):
         await until(lambda: said(receiver) == ["firing"])
@@ -249,7 +251,7 @@ async def test_a_fault_in_looking_ends_neither_the_watch_nor_an_alert(world, cap
         await until(lambda: said(receiver) == ["firing", "resolved"])
 
 
-async def test_a_long_time_without_a_sidecar_is_no_missing_data(world):
+async def test_a_long_time_without_a_sidecar_is_no_missing_data(world, tmp_path):
     world.value = 11
     async with Receiver() as receiver:
         settings = settings_of(ops=receiver.url)
@@ -261,7 +263,7 @@ async def test_a_long_time_without_a_sidecar_is_no_missing_data(world):
             key: msgspec.structs.replace(alert, seen_ns=alert.seen_ns - 10**13)
             for key, alert in memory.alerts.items()
         }
-        world.files.write(msgspec.structs.replace(memory, alerts=hours_ago))
+        AlertFiles(tmp_path).write(msgspec.structs.replace(memory, alerts=hours_ago), 1)
         world.broken = True
         async with running(world.watch(settings)) as watch:
             await a_few_looks()
