@@ -162,7 +162,8 @@ def test_a_controller_that_is_killed_repeats_nothing_and_forgets_no_end(failing,
     fail(running)
     wait_until(lambda: hook.said, "the receiver is told")
     wait_until(
-        lambda: running.admin("GET", "/api/v1/alerts")[1]["alerts"][0]["told"], "and confirmed"
+        lambda: running.admin("GET", "/api/v1/alerts")[1]["receivers"][0]["waiting"] == 0,
+        "its confirmation is on disk",
     )
     for _ in range(3):
         restart_controller(running)
