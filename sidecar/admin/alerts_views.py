@@ -75,7 +75,8 @@ class RuleView(Struct, frozen=True, kw_only=True):
 
 
 class ReceiverView(Struct, frozen=True, kw_only=True):
-    """A receiver. `failures` in a row, 0 while it can be told; `waiting` messages to it."""
+    """A receiver. `failures` in a row, 0 while it can be told; `waiting` are messages of which it
+    is not on disk that they arrived."""
 
     name: str
     type: ReceiverType
