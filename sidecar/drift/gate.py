@@ -1,7 +1,8 @@
 """The gate: is a shift large enough to matter, and certainly so? For many columns at once.
 
 With smoothed shares, PSI h is nearly noncentral chi-square with B - 1 degrees of freedom, shifted
-by h times the true PSI, where h = 1/(phi_n/n + phi_m/m) is the effective size of the comparison.
+by h times the true PSI, where h = 1/(phi_n/n + phi_m/m) is the effective size of the comparison
+(n rows of the window, m of the reference).
 The hypothesis that is tested is not "nothing changed", which any large sample refutes, but "the PSI
 is at most `drift`", a minimum effect:
 
@@ -54,6 +55,7 @@ class Gated:
     p:          of the minimum-effect test
     p_adjusted: over the last axis, see `adjust`
     enough:     whether both sides have `minimum` effective rows
+    drift:      whether it alarms at all; `major`: also as a major one
     """
 
     psi: FloatArray
@@ -78,28 +80,28 @@ def gate(
     major: npt.ArrayLike | None = None,
     ignored: npt.ArrayLike = False,
 ) -> Gated:
-    """Judge all columns of any number of windows and segments; one family per last axis but one.
+    """Judge columns of any number of windows and segments; those of the last axis are a family.
 
     reference, current: `int64[..., columns, width]`, of which the first `bins` (`[columns]`) count
-    reference_phi, current_phi, drift, major, ignored: broadcast to `[..., columns]`
+    reference_phi, current_phi, drift, major, ignored: broadcast to `[..., columns]`; `drift` and
+    `major` take the place of the thresholds' own
 
     Cost: about 1 us per column besides the exact probabilities (12 us each), few on a quiet day.
     """
     reference, current = np.broadcast_arrays(reference, current)
     shape = reference.shape[:-1]
-    phi_n, phi_m = (np.broadcast_to(phi, shape) for phi in (reference_phi, current_phi))
+    phi_m, phi_n = (np.broadcast_to(phi, shape) for phi in (reference_phi, current_phi))
     least = np.broadcast_to(thresholds.drift if drift is None else drift, shape)
     large = np.broadcast_to(thresholds.major if major is None else major, shape)
     used = np.arange(reference.shape[-1]) < np.broadcast_to(bins, shape)[..., None]
     reference, current = np.where(used, reference, 0), np.where(used, current, 0)
-    n, m = reference.sum(axis=-1), current.sum(axis=-1)
-    enough = np.minimum(n / phi_n, m / phi_m) >= thresholds.minimum
+    n, m = current.sum(axis=-1), reference.sum(axis=-1)
+    rows = np.minimum(n / phi_n, m / phi_m)
+    enough = rows >= thresholds.minimum
     judged = enough & ~np.broadcast_to(ignored, shape)
     size = 1 / (phi_n / np.maximum(n, 1) + phi_m / np.maximum(m, 1))
 
-    reference, current, count = _rare_as_one(
-        reference, current, used, np.minimum(n / phi_n, m / phi_m)
-    )
+    reference, current, count = _rare_as_one(reference, current, used, rows)
     psi = smoothed_psi(reference, current, count)
     df = np.maximum(count - 1, 1)
     p = np.full(shape, np.nan)
@@ -149,9 +151,9 @@ def _rare_as_one(
     rows: effective rows of the smaller side, `[..., columns]`. A bin's share is the mean of both
     sides', so that a category new to one side is rare only if it is rare in both.
     """
-    total_n = np.maximum(reference.sum(axis=-1, keepdims=True), 1)
-    total_m = np.maximum(current.sum(axis=-1, keepdims=True), 1)
-    share = (reference / total_n + current / total_m) / 2
+    n = np.maximum(current.sum(axis=-1, keepdims=True), 1)
+    m = np.maximum(reference.sum(axis=-1, keepdims=True), 1)
+    share = (current / n + reference / m) / 2
     rare = used & (share * rows[..., None] < _LEAST_EXPECTED)
     several = rare.sum(axis=-1, keepdims=True) > 1
     rare &= several
