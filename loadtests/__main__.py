@@ -10,7 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from loadtests import compare, cost, growth, kernel, rollback, shadow_faults, startup
+from loadtests import compare, cost, growth, kernel, monitor_cost, rollback, shadow_faults, startup
 from loadtests.rig.progress import say
 
 MEASUREMENTS = {
@@ -21,6 +21,7 @@ MEASUREMENTS = {
     "shadow-faults": (shadow_faults.main, ["--rounds", "1", "--seconds", "1"]),
     "startup": (startup.main, ["--rounds", "1"]),
     "kernel": (kernel.main, ["--rounds", "1"]),
+    "monitor-cost": (monitor_cost.main, ["--rounds", "1", "--seconds", "1"]),
 }
 
 

@@ -32,7 +32,7 @@ class Watch(Struct, frozen=True, kw_only=True):
     of the worker's slice of the board, from word `at` on, in `block_count` blocks of equal size:
     without segments one; with them, for each key, one per value and one for `other`, so that the
     blocks of any one key sum to the whole. `slot` is where the board remembers whose numbers they
-    are, and `owner` is what it remembers. `learn` asks for so many rows to be sent to the controller.
+    are, and `owner` is what it remembers. `learn` asks for so many rows to be sent upwards.
     """
 
     key: CellKey

@@ -289,13 +289,18 @@ class Monitor:
         except Exception as error:  # noqa: BLE001 -- as with reading
             self._complain(error)
 
-    def drain(self) -> None:
-        """Read all that waits, whatever it costs, and count it: the worker ends."""
+    def catch_up(self) -> None:
+        """Read all that waits, whatever it costs, and count it."""
         waiting = [*self._chosen, *self._pending]
         self._chosen.clear()
         self._pending.clear()
         for finished in waiting:
             self._read(finished)
+        self.flush()
+
+    def drain(self) -> None:
+        """The worker ends: leave nothing unread or unsaid."""
+        self.catch_up()
         for watcher in self._installed.values():
             self._flush(watcher, look_back=True)
 

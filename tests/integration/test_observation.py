@@ -85,6 +85,18 @@ def learn(running) -> None:
 
     wait_until(is_learned, "a reference is learned")
     wait_for_plan(running)
+    settle(running)
+
+
+def settle(running) -> None:
+    """Until what was sent so far is counted."""
+    seen = []
+
+    def is_still() -> bool:
+        seen.append(watch(running)["exchanges"])
+        return len(seen) > 12 and all(one == seen[-1] for one in seen[-12:])
+
+    wait_until(is_still, "counts stand still")
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,15 @@ from msgspec import Struct
 from sidecar.config.monitoring import DriftSettings
 from sidecar.control.observation.retention import dropped, levels, spacing_s
 from sidecar.control.observation.store import Losses, Shelved, SnapshotStore
-from sidecar.control.observation.windows import LENGTH_SLACK, MOST_PARTS, Window, cut, pick_ends
+from sidecar.control.observation.windows import (
+    LENGTH_SLACK,
+    MOST_PARTS,
+    THINNED_SLACK,
+    Window,
+    cut,
+    gap_ns,
+    pick_ends,
+)
 from sidecar.errors import ClientError
 from sidecar.sketch.areas import Area, AreaLayout
 
@@ -189,10 +197,21 @@ class History:
         return [one for one in self.shelf if owner in one.series] if owner in self._layouts else []
 
     def _ends(self, stamps: list[int], start_ns: int, end_ns: int) -> tuple[int, int] | None:
-        age_s = (self.newest_ns - start_ns) / _NS
+        return pick_ends(
+            stamps,
+            start_ns,
+            end_ns,
+            start_slack_ns=self._slack_ns(stamps, start_ns, end_ns - start_ns),
+            end_slack_ns=self._slack_ns(stamps, end_ns, end_ns - start_ns),
+        )
+
+    def _slack_ns(self, stamps: list[int], at_ns: int, length_ns: int) -> int:
+        """By how much an end of a window may be off; see `windows`."""
+        age_s = (self.newest_ns - at_ns) / _NS
         apart_s = max(spacing_s(levels(self._drift), age_s), self._drift.interval)
-        slack_ns = max((end_ns - start_ns) * LENGTH_SLACK, apart_s * _NS)
-        return pick_ends(stamps, start_ns, end_ns, slack_ns=round(slack_ns))
+        gap = gap_ns(stamps, at_ns)
+        thinned = gap <= apart_s * THINNED_SLACK * _NS  # a longer one is a time nobody looked
+        return max(round(length_ns * LENGTH_SLACK), gap if thinned else 0)
 
     # -- names ---------------------------------------------------------------------------------
 

@@ -30,14 +30,17 @@ class Lessons:
         return 0 if collected is None else collected.count
 
     def take(self, learned: Learned, *, rows_wanted: int) -> bool:
-        """Collect the rows of a message; True when there are as many as wanted.
+        """Collect the rows of a message; True when it is the one that makes them enough.
 
         Messages whose lists do not fit together are left out: they are of no use to anybody.
         """
         if not learned.consistent:
             return False
         collected = self._collected.setdefault(learned.key, _Collected())
-        collected.add(learned, max(rows_wanted - collected.count, 0))
+        missing = rows_wanted - collected.count
+        if missing <= 0:
+            return False
+        collected.add(learned, missing)
         return collected.count >= rows_wanted
 
     def made(self, primary: CellKey, segments: Sequence[Segment]) -> Lesson:

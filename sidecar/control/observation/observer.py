@@ -376,6 +376,8 @@ class Observer:
 
     def _learned(self, _worker: int, learned: Learned) -> None:
         """Rows came from a worker."""
+        if learned.key in self._lessons:
+            return  # more than was wanted: every worker sends as much as all of them together may
         if not any(one.watch.learn and one.watch.owner == learned.owner for one in self.watched()):
             return  # of an older plan: they may have been read in another way
         if self._learning.take(learned, rows_wanted=self._wanted.monitor.learn_rows):

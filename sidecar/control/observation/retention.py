@@ -17,7 +17,7 @@ few neither: what pins take is taken from the rest.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final, Protocol
 
 from msgspec import Struct
@@ -31,7 +31,7 @@ NEWEST: Final = 8
 _MINUTE_S: Final = 60.0
 _HOUR_S: Final = 3600.0
 _DAY_S: Final = 86_400.0
-_MOST_DOUBLINGS: Final = 12
+_STRETCHES: Final = tuple(2**doubling for doubling in range(13))
 _NS: Final = 1_000_000_000
 
 
@@ -67,8 +67,8 @@ def levels(drift: DriftSettings) -> tuple[Level, ...]:
 
 
 def spacing_s(kept: Sequence[Level], age_s: float) -> float:
-    """How far apart snapshots of an age are kept, as long as the budget suffices."""
-    return max((level.spacing_s for level in kept if level.reach_s <= age_s), default=0.0)
+    """How far apart snapshots of an age are kept when the budget suffices."""
+    return next((level.spacing_s for level in kept if age_s <= level.reach_s), kept[-1].spacing_s)
 
 
 def dropped(
@@ -79,12 +79,12 @@ def dropped(
     budget_bytes: int,
     pinned: Collection[int],
 ) -> set[int]:
-    """The stamps of those to drop, of `snapshots` in rising order."""
-    safe = set(pinned) | {one.taken_ns for one in snapshots[-NEWEST:]}
+    """The stamps of those to drop, of `snapshots` (oldest first); `pinned` stay in any case."""
     sizes = {one.taken_ns: one.size_bytes for one in snapshots}
-    left: set[int] = set(sizes)
-    for doubling in range(_MOST_DOUBLINGS):
-        left = _thinned(sizes, now_ns, kept, doubling) | (safe & set(sizes))
+    safe = (set(pinned) | set(list(sizes)[-NEWEST:])) & set(sizes)
+    left = set(sizes)
+    for stretch in _STRETCHES:
+        left = _thinned(sizes, now_ns, kept, stretch) | safe
         if sum(sizes[stamp] for stamp in left) <= budget_bytes:
             return set(sizes) - left
     excess = sum(sizes[stamp] for stamp in left) - budget_bytes
@@ -96,19 +96,22 @@ def dropped(
     return set(sizes) - left
 
 
-def _thinned(sizes: dict[int, int], now_ns: int, kept: Sequence[Level], doubling: int) -> set[int]:
+def _thinned(
+    sizes: Mapping[int, int], now_ns: int, kept: Sequence[Level], stretch: int
+) -> set[int]:
+    """The first snapshot of each span of its level; none beyond the last level."""
     left: set[int] = set()
-    seen: set[tuple[float, int]] = set()
+    seen: set[tuple[int, int]] = set()
     for stamp in sizes:
         age_s = (now_ns - stamp) / _NS
         level = next((one for one in kept if age_s <= one.reach_s), None)
         if level is None:
             continue
-        spacing_ns = round(level.spacing_s * 2**doubling * _NS)
-        if not level.spacing_s and doubling:
-            spacing_ns = round(level.reach_s / FINEST_INTERVALS * 2**doubling * _NS)
-        span = (spacing_ns, stamp // spacing_ns) if spacing_ns else (0, stamp)
-        if span not in seen:
-            seen.add(span)
+        apart_s = level.spacing_s * stretch
+        if stretch > 1 and not level.spacing_s:
+            apart_s = level.reach_s / FINEST_INTERVALS * stretch
+        span_ns = max(round(apart_s * _NS), 1)
+        if (span_ns, stamp // span_ns) not in seen:
+            seen.add((span_ns, stamp // span_ns))
             left.add(stamp)
     return left

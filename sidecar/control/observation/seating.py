@@ -99,7 +99,9 @@ class Seating(Struct, frozen=True, kw_only=True):
 
     def _left_out(self, subject: Subject, wanted: Sequence[Subject], *, no_slot: bool) -> Unwatched:
         needed_bytes = subject.layout.words * WORD_BYTES
-        if no_slot:
+        if not self.arena_words:
+            reason = "monitor.enabled was false when the sidecar started: restart it"
+        elif no_slot:
             reason = f"{self.slots} models in their roles are observed already, which is the most"
         else:
             # Room for all of them side by side; what a restart would do without any gaps.

@@ -8,9 +8,10 @@ because snapshots stand where they were taken. The nearest ones are used:
     snapshots     |      |      |      |      |      |      |
     window               |-------- parts ---------|...
 
-Each end may be off by a quarter of the length, or by the distance at which snapshots of that age
-are kept, whichever is more; beyond it there is no window. Two ends that fall on one snapshot are
-moved apart to the snapshots around it.
+Each end may be off by a quarter of the length. Where old snapshots have thinned out it may be off
+by more, by the distance of the two around it, if that is at most four times what is meant to be
+kept of that age: half hours of last week serve as a reference for five minutes of today. Beyond it
+there is no window. Two ends that fall on one snapshot are moved apart to the snapshots around it.
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ MOST_PARTS: Final = 30
 
 LENGTH_SLACK: Final = 0.25
 """By how much of its length each end of a window may be off."""
+
+THINNED_SLACK: Final = 4
+"""And by how many distances of snapshots of its age: `drift.history` may have stretched them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,11 +54,16 @@ class Window:
 
 
 def pick_ends(
-    stamps_ns: Sequence[int], start_ns: int, end_ns: int, *, slack_ns: int
+    stamps_ns: Sequence[int],
+    start_ns: int,
+    end_ns: int,
+    *,
+    start_slack_ns: int,
+    end_slack_ns: int,
 ) -> tuple[int, int] | None:
     """The places in `stamps_ns` (rising) between which the window lies; None: there is none.
 
-    `slack_ns` is by how much each end may be off.
+    The slacks are by how much each end may be off.
     """
     if len(stamps_ns) < 2:
         return None
@@ -64,9 +73,19 @@ def pick_ends(
         last = min(bisect_left(stamps_ns, end_ns), len(stamps_ns) - 1)
     if first >= last:
         return None
-    if max(abs(stamps_ns[first] - start_ns), abs(stamps_ns[last] - end_ns)) > slack_ns:
+    if abs(stamps_ns[first] - start_ns) > start_slack_ns:
+        return None
+    if abs(stamps_ns[last] - end_ns) > end_slack_ns:
         return None
     return first, last
+
+
+def gap_ns(stamps_ns: Sequence[int], at_ns: int) -> int:
+    """How far apart the two stamps around a moment are; 0 when it is one, or has only one side."""
+    after = bisect_left(stamps_ns, at_ns)
+    if not 0 < after < len(stamps_ns) or stamps_ns[after] == at_ns:
+        return 0
+    return stamps_ns[after] - stamps_ns[after - 1]
 
 
 def cut(stamps_ns: Sequence[int], first: int, last: int, *, most: int) -> tuple[int, ...]:
