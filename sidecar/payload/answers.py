@@ -94,6 +94,18 @@ class Answers:
             return self._of_vectors(predictions, score.vectors)
         return self._of_values(predictions, score.values)
 
+    def read_row(self, name: str, values: Sequence[Value]) -> Outputs:
+        """What the only output says in answer to a single row. Raises Undecodable.
+
+        The same as `read` would find, which is the usual answer's longer way.
+        """
+        choice = self.choose((name,))
+        if choice.score != name:
+            return self.read(*_one_column(values), None)
+        if len(values) > 1:
+            return self._of_vectors((), (values,))
+        return self._of_values((), values)
+
     def _choose(self, names: tuple[str, ...]) -> Choice:
         score = self._score if self._score in names else None
         if self._score is None:
@@ -173,6 +185,11 @@ def _one_row(column: Column | None) -> Column | None:
     if column is not None and len(column.values) > 1:
         return Column((), [column.values])
     return column
+
+
+def _one_column(values: Sequence[Value]) -> tuple[Column, None]:
+    """The prediction of a single row, and no score."""
+    return (Column(values) if len(values) == 1 else Column((), [values])), None
 
 
 def is_distribution(vector: Sequence[Value]) -> bool:

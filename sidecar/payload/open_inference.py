@@ -48,6 +48,9 @@ class OpenInference:
         if len(tensors) > 1:
             return self._side_by_side(tensors, document)
         tensor = tensors[0]
+        width = len(tensor.data)
+        if tensor.shape == [1, width]:  # one row, as most requests have
+            return self._forms.bare(tensor.name, width, [tensor.data], document)
         count, width = _rows_and_width(tensor)
         if width == 1 and count == self._forms.expected_width:
             # A vector where as many names are known: one row that was sent without its batch.
@@ -56,6 +59,11 @@ class OpenInference:
 
     def predictions(self, tensors: list[Tensor], inputs: Inputs | None) -> Outputs:
         """Tensors as predictions. Raises Undecodable when their shapes do not fit."""
+        if len(tensors) == 1 and inputs is not None and len(inputs.rows) == 1:
+            tensor = tensors[0]
+            count = len(tensor.data)
+            if count and (tensor.shape == [1, count] or tensor.shape == [count]):  # noqa: PLR1714
+                return self._answers.read_row(tensor.name, tensor.data)
         choice = self._answers.choose(tuple([tensor.name for tensor in tensors]))
         prediction = score = None
         for tensor in tensors:
