@@ -29,13 +29,14 @@ def demo(
         float | None,
         typer.Option(min=1, help="End after this long.", show_default="until Ctrl-C"),
     ] = None,
-    rate: Annotated[float, typer.Option(min=1, max=2000, help="Requests per second.")] = 100.0,
+    rate: Annotated[float, typer.Option(min=1, max=2000, help="Requests per second.")] = 200.0,
     json: Annotated[bool, typer.Option("--json", help="Print a JSON summary at the end.")] = False,
 ) -> None:
     """Train three models, put the sidecar before them, and watch real requests pass.
 
-    A canary answers 10 % of the applicants, a shadow gets a copy of every request. The data set
-    (23 MB) is fetched once and kept. Ctrl-C ends everything.
+    A canary answers 10 % of the applicants, a shadow gets a copy of every request. Half-way through
+    each lap of a minute the prices of cars rise: see it become drift. The data set (23 MB) is
+    fetched once and kept. Ctrl-C ends everything.
     """
     console = Console(stderr=json)
     try:

@@ -27,7 +27,7 @@ from sidecar.demo.open_inference import (
     read_request,
     write,
 )
-from sidecar.demo.training import LoanModel
+from sidecar.demo.training import THRESHOLD, LoanModel
 
 _LARGEST_BODY = 16 * 1024 * 1024
 _STOP_S = 1.0
@@ -100,7 +100,7 @@ class ModelServer:
                 name="predict",
                 shape=shape,
                 datatype="INT64",
-                data=(probabilities >= 0.5).astype(int).tolist(),
+                data=(probabilities >= THRESHOLD).astype(int).tolist(),
             ),
             Tensor(name="predict_proba", shape=shape, datatype="FP64", data=probabilities.tolist()),
         ]

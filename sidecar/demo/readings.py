@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
@@ -47,14 +47,29 @@ class Latency:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelReading:
-    """One model in one role, since the sidecar started."""
+    """One model in one role, since the sidecar started; `rows` are those read from its requests."""
 
     model: str
     role: str
     requests: int
     failed: int
+    rows: int
     total: Latency
     overhead: Latency
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agreement:
+    """In how many requests a shadow said what the primary said, and in how many it did not."""
+
+    agreed: int
+    differed: int
+
+    @property
+    def percent(self) -> float | None:
+        """The share that agreed; None when nothing could be compared."""
+        compared = self.agreed + self.differed
+        return 100 * self.agreed / compared if compared else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +78,7 @@ class Readings:
 
     models: tuple[ModelReading, ...] = ()
     mirrors: Mapping[str, Mapping[str, int]]
+    agreement: Mapping[str, Agreement] = field(default_factory=dict)
 
     @property
     def requests(self) -> int:
@@ -77,19 +93,17 @@ class Readings:
 def read(exposition: str) -> Readings:
     """Parse an exposition in the Prometheus text format."""
     samples = [s for family in text_string_to_metric_families(exposition) for s in family.samples]
-    statuses: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
-    for sample in _named(samples, "sidecar_requests_total"):
-        key = sample.labels["model"], sample.labels["role"]
-        statuses[key][sample.labels["status"]] += int(sample.value)
-    mirrors: dict[str, Counter[str]] = defaultdict(Counter)
-    for sample in _named(samples, "sidecar_shadow_total"):
-        mirrors[sample.labels["model"]][sample.labels["outcome"]] += int(sample.value)
+    statuses = _counted(samples, "sidecar_requests_total", ("model", "role"), "status")
+    rows = _counted(samples, "sidecar_rows_total", ("model", "role"), "route")
+    mirrors = _counted(samples, "sidecar_shadow_total", ("model",), "outcome")
+    compared = _counted(samples, "sidecar_shadow_comparisons_total", ("model",), "outcome")
     models = tuple(
         ModelReading(
             model=model,
             role=role,
             requests=by_status.total(),
             failed=sum(by_status[status] for status in _FAILED),
+            rows=rows[model, role].total(),
             total=_latency(samples, "sidecar_request_duration_seconds", model, role),
             overhead=_latency(samples, "sidecar_overhead_seconds", model, role),
         )
@@ -97,8 +111,24 @@ def read(exposition: str) -> Readings:
         if role != "shadow"
     )
     return Readings(
-        models=models, mirrors={model: dict(outcomes) for model, outcomes in mirrors.items()}
+        models=models,
+        mirrors={model: dict(outcomes) for (model,), outcomes in mirrors.items()},
+        agreement={
+            model: Agreement(agreed=outcomes["agreed"], differed=outcomes["differed"])
+            for (model,), outcomes in compared.items()
+        },
     )
+
+
+def _counted(
+    samples: Iterable[Sample], name: str, by: Sequence[str], part: str
+) -> defaultdict[tuple[str, ...], Counter[str]]:
+    """A counter by the label `part`, for each combination of the labels `by`."""
+    counted: defaultdict[tuple[str, ...], Counter[str]] = defaultdict(Counter)
+    for sample in _named(samples, name):
+        key = tuple(sample.labels[label] for label in by)
+        counted[key][sample.labels[part]] += int(sample.value)
+    return counted
 
 
 def _named(samples: Iterable[Sample], name: str) -> Iterable[Sample]:

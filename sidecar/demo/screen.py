@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from rich.bar import Bar
@@ -10,13 +11,19 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from sidecar.demo.drift_panel import alert_line, in_brief, panel
 from sidecar.demo.readings import Latency, ModelReading, Readings
+from sidecar.demo.traffic import Place
+from sidecar.demo.verdicts import Alert, Verdict, Watched, Worst
 from sidecar.demo.world import CANARY_PERCENT, Addresses
 
 CONFIGURED_PERCENT = {"primary": 100 - CANARY_PERCENT, "canary": CANARY_PERCENT}
 _ROLE_STYLE = {"primary": "green", "canary": "yellow"}
 _WIDEST_BAR = 20
 _NOTHING = "-"
+_LINES_BESIDE_COLUMNS = 20
+"""Lines of a frame that are no line of a column's drift."""
+_FEWEST_COLUMNS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,18 +35,29 @@ class View:
     requests_per_s: float
     client_failures: int
     readings: Readings
+    place: Place
+    drift: tuple[Watched, ...] = ()
+    alerts: tuple[Alert, ...] = ()
 
 
-def frame(view: View) -> RenderableType:
-    """Return the frame for a terminal."""
+def frame(view: View, *, height: int) -> RenderableType:
+    """Return the frame for a terminal of so many lines."""
     return Panel(
         Group(
-            _headline(view), "", _models(view.readings), "", _mirrors(view.readings), _footer(view)
+            _headline(view),
+            "",
+            _models(view.readings),
+            _mirrors(view.readings),
+            "",
+            panel(view.drift, most=max(_FEWEST_COLUMNS, height - _LINES_BESIDE_COLUMNS)),
+            alert_line(view.alerts),
+            "",
+            _footer(view),
         ),
         title="[bold]model sidecar[/]",
         title_align="left",
         border_style="cyan",
-        padding=(1, 1),
+        padding=(0, 1),
         expand=False,
     )
 
@@ -54,7 +72,8 @@ def line(view: View) -> str:
     )
     return (
         f"{view.elapsed_s:4.0f} s  {view.readings.requests} requests, {view.requests_per_s:.0f}/s, "
-        f"{_failures(view)} failed; {shares or 'no answer yet'}"
+        f"{_failures(view)} failed; {shares or 'no answer yet'}; {_agreements(view.readings)}"
+        f"{_position(view.place)}; drift: {in_brief(view.drift)}"
     )
 
 
@@ -66,7 +85,12 @@ def _headline(view: View) -> RenderableType:
     text.append(f"{view.requests_per_s:.0f}", style="bold")
     text.append(" per second   ")
     text.append(f"{failures:,} failed", style="bold red" if failures else "dim")
+    text.append(f"\n{_position(view.place)}; half-way the prices of cars rise", style="dim")
     return text
+
+
+def _position(place: Place) -> str:
+    return f"lap {place.lap}, loan {place.row:,} of {place.rows:,}"
 
 
 def _models(readings: Readings) -> RenderableType:
@@ -95,21 +119,36 @@ def _models(readings: Readings) -> RenderableType:
 
 
 def _mirrors(readings: Readings) -> RenderableType:
-    text = Text()
-    for model, outcomes in readings.mirrors.items():
-        text.append(model, style="bold magenta")
-        text.append("  shadow  ")
-        happened = [
-            f"{count:,} {outcome.replace('_', ' ')}" for outcome, count in outcomes.items() if count
-        ]
-        text.append(" · ".join(happened) or "nothing mirrored yet")
-        text.append("\n")
+    lines = [_mirror(readings, model) for model in readings.mirrors]
+    return Text("\n").join(lines)
+
+
+def _mirror(readings: Readings, model: str) -> Text:
+    text = Text(model, style="bold magenta")
+    happened = [
+        f"{count:,} {outcome.replace('_', ' ')}"
+        for outcome, count in readings.mirrors[model].items()
+        if count
+    ]
+    agreement = readings.agreement.get(model)
+    if agreement is not None and agreement.percent is not None:
+        happened.append(f"agrees with the primary in {agreement.percent:.1f} %")
+    words = " · ".join(happened) or "nothing mirrored yet"
+    text.append(f"  shadow  {words}", style="not bold default")
     return text
+
+
+def _agreements(readings: Readings) -> str:
+    return "".join(
+        f"{model} agrees in {agreement.percent:.1f} %; "
+        for model, agreement in readings.agreement.items()
+        if agreement.percent is not None
+    )
 
 
 def _footer(view: View) -> RenderableType:
     return Text(
-        f"latency since the start, from {view.addresses.admin}/metrics\n"
+        f"from {view.addresses.admin}: /metrics /api/v1/drift /api/v1/alerts\n"
         f"configuration {view.addresses.configuration}\n"
         "Ctrl-C ends everything",
         style="dim",
@@ -140,11 +179,30 @@ def summary_of(reading: ModelReading, readings: Readings) -> dict[str, object]:
         "role": reading.role,
         "requests": reading.requests,
         "failed": reading.failed,
+        "rows": reading.rows,
         "configured_percent": CONFIGURED_PERCENT.get(reading.role),
         "observed_percent": readings.share_percent(reading),
         "duration_seconds": _quantiles(reading.total),
         "overhead_seconds": _quantiles(reading.overhead),
     }
+
+
+def drift_of(watched: Watched, worst: Mapping[str, Worst]) -> dict[str, object]:
+    """Return one model's verdicts for the JSON summary: by column, the newest and the worst."""
+    return {
+        verdict.feature: {
+            **_figures(verdict),
+            "worst": {
+                **_figures(worst[verdict.feature].verdict),
+                "after_seconds": round(worst[verdict.feature].after_s, 3),
+            },
+        }
+        for verdict in watched.verdicts
+    }
+
+
+def _figures(verdict: Verdict) -> dict[str, object]:
+    return {"status": verdict.status, "psi": verdict.psi, "p": verdict.p, "n": verdict.n}
 
 
 def _quantiles(latency: Latency) -> dict[str, float | int | None]:

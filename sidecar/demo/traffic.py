@@ -1,7 +1,9 @@
 """Clients that ask about loans at a steady rate, and count what they get.
 
-Request `i` is due at `start + i / rate`; a few clients share the schedule, so a slow answer delays
-others only when all of them wait. What the clients saw is the check on what the sidecar reports.
+Whatever the rate, one lap through the rows takes a minute, so that one can watch what changes in
+them: evenly spaced rows are asked about, in time order. Request `i` is due at `start + i / rate`;
+a few clients share the schedule, so a slow answer delays others only when all of them wait. What
+the clients saw is the check on what the sidecar reports.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ import asyncio
 import contextlib
 import itertools
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import aiohttp
@@ -21,6 +23,7 @@ from sidecar.demo.open_inference import InferRequest, Tensor, write
 
 _CLIENTS = 16
 _PATIENCE_S = 10.0
+LAP_S = 60.0
 _PEOPLE = 5_000
 """Applicants come back: so many different values of the sticky header."""
 
@@ -32,6 +35,15 @@ class _Answer(msgspec.Struct):
 
 
 _answers = msgspec.json.Decoder(_Answer)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place in the rows: laps count from 1, rows from 0."""
+
+    lap: int
+    row: int
+    rows: int
 
 
 @dataclass(slots=True)
@@ -48,12 +60,22 @@ class Seen:
 
 
 class Traffic:
-    """A steady stream of single-row requests."""
+    """A steady stream of single-row requests, lap after lap."""
 
     def __init__(self, rows: Sequence[Row], *, rate: float) -> None:
         self.seen = Seen()
+        self._rows = rows
         self._rate = rate
-        self._schedule: Iterator[tuple[int, Row]] = enumerate(itertools.cycle(rows))
+        # Never below one, or rows would be asked about twice; laps are shorter then.
+        self._step = max(1.0, len(rows) / (rate * LAP_S))
+        self._numbers = itertools.count()
+        self._newest = 0
+
+    @property
+    def place(self) -> Place:
+        """How far the newest request is."""
+        laps, row = divmod(int(self._newest * self._step), len(self._rows))
+        return Place(lap=laps + 1, row=row, rows=len(self._rows))
 
     async def run(self, url: str, until: asyncio.Event) -> None:
         """Ask until the event is set, then finish what was asked."""
@@ -72,11 +94,13 @@ class Traffic:
         self, session: aiohttp.ClientSession, url: str, start: float, until: asyncio.Event
     ) -> None:
         clock = asyncio.get_running_loop().time
-        for number, row in self._schedule:
+        for number in self._numbers:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(until.wait(), start + number / self._rate - clock())
             if until.is_set():
                 return
+            self._newest = max(self._newest, number)
+            row = self._rows[int(number * self._step) % len(self._rows)]
             await self._ask(session, url, number, row)
 
     async def _ask(self, session: aiohttp.ClientSession, url: str, number: int, row: Row) -> None:

@@ -27,7 +27,11 @@ from sidecar.demo.dataset import FEATURES, Cell, Loans
 Columns = Mapping[str, Sequence[Cell]]
 
 HELD_OUT_SHARE = 0.2
-"""The last rows of the reference, in time order, are kept from training to measure the AUC."""
+"""The last rows of the reference, in time order, are kept from training: they say how good a model
+is (AUC), and are what its traffic is compared with later."""
+
+THRESHOLD = 0.5
+"""A loan whose probability to be repaid is at least this is predicted to be."""
 
 RECIPES: Mapping[str, Callable[[], Any]] = {
     "stable": lambda: HistGradientBoostingClassifier(max_iter=40, random_state=0),
@@ -81,11 +85,11 @@ class Trained:
 
 def train(name: str, reference: Loans) -> Trained:
     """Fit the model called `name` on the older rows of the reference, score it on the newer."""
-    columns = _columns(reference)
+    columns = columns_of(reference)
     ranks = {f.name: _ranks(columns[f.name]) for f in FEATURES if f.datatype == "BYTES"}
     features = _matrix(columns, ranks)
     repaid = np.asarray(reference.repaid)
-    split = round(len(repaid) * (1 - HELD_OUT_SHARE))
+    split = _split(reference)
     # OpenMP's threads spin while they wait for each other: on a busy machine one thread is faster.
     with threadpool_limits(limits=1):
         classifier = RECIPES[name]().fit(features[:split], repaid[:split])
@@ -94,8 +98,19 @@ def train(name: str, reference: Loans) -> Trained:
     return Trained(model=model, auc=float(roc_auc_score(repaid[split:], scores)))
 
 
-def _columns(loans: Loans) -> dict[str, list[Cell]]:
+def held_out(reference: Loans) -> Loans:
+    """The rows that no model was trained on."""
+    split = _split(reference)
+    return Loans(rows=reference.rows[split:], repaid=reference.repaid[split:])
+
+
+def columns_of(loans: Loans) -> dict[str, list[Cell]]:
+    """The features, as a model takes them."""
     return {f.name: [row[f.name] for row in loans.rows] for f in FEATURES}
+
+
+def _split(reference: Loans) -> int:
+    return round(len(reference.rows) * (1 - HELD_OUT_SHARE))
 
 
 def _ranks(values: Sequence[Cell]) -> dict[str, int]:

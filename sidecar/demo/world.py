@@ -26,6 +26,9 @@ MODEL_NAME = "car-loan"
 
 CANARY_PERCENT = 10.0
 SHADOW_SAMPLE = 1.0
+WINDOW = "10s"
+"""What is judged: the requests of so long, anew every second."""
+
 _START_S = 30.0
 _STOP_S = 10.0
 _POLL_S = 0.05
@@ -38,15 +41,23 @@ listen: {listen}
 admin: {{listen: {admin}}}
 state_dir: {state_dir}
 models:
-  stable: {{url: "{stable}"}}
-  next:   {{url: "{next}"}}
-  trial:  {{url: "{trial}"}}
+  stable: {{url: "{stable}", baseline: "{baselines}/stable.json"}}
+  next:   {{url: "{next}", baseline: "{baselines}/next.json"}}
+  trial:  {{url: "{trial}", baseline: "{baselines}/trial.json"}}
 routes:
   - name: car-loan
     primary: stable
     canaries: [{{model: next, percent: {canary_percent:g}}}]
     shadows: [{{model: trial, sample: {shadow_sample:g}}}]
     sticky: {{header: x-user-id}}
+drift: {{interval: 1s, windows: [{window}], references: [baseline]}}
+alerts:
+  interval: 1s
+  rules:
+    - name: drift-major          # the house's own holds for ten minutes more; a lap takes one
+      signal: drift
+      tiers: [{{severity: warning, above: 1, keep_firing_for: {window}}}]
+      summary: "{{labels.feature}} of {{labels.model}} has drifted (major)"
 drain: {{timeout: 5s}}
 log: {{level: warning}}
 """
@@ -123,8 +134,11 @@ class World:
             raise await child.died()
         return f"http://127.0.0.1:{int(words.split()[1])}"
 
-    async def start_sidecar(self, models: Mapping[str, str]) -> Addresses:
-        """Start the sidecar before the models (name → base URL) and return once it is ready."""
+    async def start_sidecar(self, models: Mapping[str, str], baselines: Path) -> Addresses:
+        """Start the sidecar before the models (name → base URL) and return once it is ready.
+
+        `baselines` is the folder with the baseline of each.
+        """
         listen, admin = _free_address(_PREFERRED_LISTEN), _free_address(_PREFERRED_ADMIN)
         configuration = self._scratch / "sidecar.yaml"
         text = _CONFIGURATION.format(
@@ -133,6 +147,8 @@ class World:
             state_dir=self._scratch / "state",
             canary_percent=CANARY_PERCENT,
             shadow_sample=SHADOW_SAMPLE,
+            baselines=baselines,
+            window=WINDOW,
             **models,
         )
         configuration.write_text(text, encoding="utf-8")
