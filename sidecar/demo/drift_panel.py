@@ -11,13 +11,12 @@ from rich.text import Text
 
 from sidecar.demo.verdicts import Alert, Verdict, Watched
 from sidecar.demo.world import WINDOW
-from sidecar.drift import Thresholds
 
 _STYLE: Final = {
     "major": "bold red",
     "drift": "yellow",
     "ok": "green",
-    "unsettled": "dim",
+    "unsettled": "cyan",
     "collecting": "dim",
 }
 _NOTHING: Final = "-"
@@ -33,9 +32,9 @@ def panel(drift: Sequence[Watched], *, most: int) -> RenderableType:
     first, *others = watches
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim")
     table.add_column(f"{first.model}, last {WINDOW}\nagainst its baseline", no_wrap=True)
-    table.add_column("\ndrift", no_wrap=True)
+    table.add_column("\ndrift", no_wrap=True, min_width=len("collecting"))
     for heading in ("\nPSI", "\np", "\nn", *(f"{one.model}\nPSI" for one in others)):
-        table.add_column(heading, justify="right", no_wrap=True)
+        table.add_column(heading, justify="right", no_wrap=True, min_width=5)
     columns = [{verdict.feature: verdict for verdict in one.verdicts} for one in others]
     for verdict in first.verdicts[:most]:
         word = status_word(verdict)
@@ -55,37 +54,32 @@ def panel(drift: Sequence[Watched], *, most: int) -> RenderableType:
 
 
 def in_brief(drift: Sequence[Watched]) -> str:
-    """Which columns of the primary drift, on part of a line."""
+    """Which columns of the primary drift or begin to, on part of a line."""
     verdicts = [one for watched in drift if watched.role == "primary" for one in watched.verdicts]
-    alarms = [
-        f"{one.feature} {one.status} (PSI {_number(one.psi)})" for one in verdicts if one.alarms
+    named = [
+        f"{one.feature} {status_word(one)} (PSI {_number(one.psi)})"
+        for one in verdicts
+        if one.alarms or one.unsettled
     ]
-    if alarms:
-        return ", ".join(alarms)
+    if named:
+        return ", ".join(named)
     return "none" if any(one.status == "ok" for one in verdicts) else "collecting"
 
 
 def alert_line(alerts: Sequence[Alert]) -> Text:
-    """The worst alert, and how many more there are."""
+    """How many alerts there are, and the worst of them; one line, however narrow the terminal."""
     if not alerts:
         return Text("no alert", style="dim")
-    first, *others = alerts
-    text = Text("alert", style="bold red")
-    text.append(f"  {first.severity}: {first.summary}", style="not bold default")
-    if others:
-        text.append(f", and {len(others)} more", style="not bold dim default")
-    return text
+    count = "alert" if len(alerts) == 1 else f"{len(alerts)} alerts"
+    text = Text(count, style="bold red", no_wrap=True, overflow="ellipsis")
+    return text.append(f"  {alerts[0].severity}: {alerts[0].summary}", style="not bold default")
 
 
 def status_word(verdict: Verdict) -> str:
-    """The status as it is shown.
-
-    What has too little data is told apart: it is still `collecting` rows, or they differ so much
-    within the window that they say less than their number (`unsettled`): things are changing now.
-    """
-    if verdict.status != "insufficient_data":
-        return verdict.status
-    return "collecting" if verdict.n < Thresholds().minimum else "unsettled"
+    """The status as it is shown; the two ways of not being judged are told apart."""
+    if verdict.collects:
+        return "collecting"
+    return "unsettled" if verdict.unsettled else verdict.status
 
 
 def _psi(verdict: Verdict | None) -> Text:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.bar import Bar
@@ -14,14 +14,14 @@ from rich.text import Text
 from sidecar.demo.drift_panel import alert_line, in_brief, panel
 from sidecar.demo.readings import Latency, ModelReading, Readings
 from sidecar.demo.traffic import Place
-from sidecar.demo.verdicts import Alert, Verdict, Watched, Worst
+from sidecar.demo.verdicts import Alert, Raised, Verdict, Watched, Worst
 from sidecar.demo.world import CANARY_PERCENT, Addresses
 
 CONFIGURED_PERCENT = {"primary": 100 - CANARY_PERCENT, "canary": CANARY_PERCENT}
 _ROLE_STYLE = {"primary": "green", "canary": "yellow"}
 _WIDEST_BAR = 20
 _NOTHING = "-"
-_LINES_BESIDE_COLUMNS = 20
+_LINES_BESIDE_COLUMNS = 18
 """Lines of a frame that are no line of a column's drift."""
 _FEWEST_COLUMNS = 3
 
@@ -51,7 +51,6 @@ def frame(view: View, *, height: int) -> RenderableType:
             "",
             panel(view.drift, most=max(_FEWEST_COLUMNS, height - _LINES_BESIDE_COLUMNS)),
             alert_line(view.alerts),
-            "",
             _footer(view),
         ),
         title="[bold]model sidecar[/]",
@@ -132,7 +131,7 @@ def _mirror(readings: Readings, model: str) -> Text:
     ]
     agreement = readings.agreement.get(model)
     if agreement is not None and agreement.percent is not None:
-        happened.append(f"agrees with the primary in {agreement.percent:.1f} %")
+        happened.append(f"agrees in {agreement.percent:.1f} %")
     words = " · ".join(happened) or "nothing mirrored yet"
     text.append(f"  shadow  {words}", style="not bold default")
     return text
@@ -199,6 +198,18 @@ def drift_of(watched: Watched, worst: Mapping[str, Worst]) -> dict[str, object]:
         }
         for verdict in watched.verdicts
     }
+
+
+def alerts_of(raised: Sequence[Raised]) -> list[dict[str, object]]:
+    """Return the alerts of the whole run for the JSON summary."""
+    return [
+        {
+            "severity": one.alert.severity,
+            "summary": one.alert.summary,
+            "after_seconds": round(one.after_s, 3),
+        }
+        for one in raised
+    ]
 
 
 def _figures(verdict: Verdict) -> dict[str, object]:

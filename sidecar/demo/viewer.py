@@ -41,7 +41,6 @@ class Viewer:
         self._readings = Readings(mirrors={})
         self._drift: tuple[Watched, ...] = ()
         self._alerts: tuple[Alert, ...] = ()
-        self._told: frozenset[str] = frozenset()
         self._memory = Memory()
         self._ending = False
         self._complete = asyncio.Event()
@@ -59,8 +58,8 @@ class Viewer:
                         await asyncio.sleep(_LOOK_EVERY_S)
             last_line_s = self._start_s
             while True:
-                await self._look(session)
-                self._tell_new_alerts()
+                for alert in await self._look(session):
+                    self._print(f"        alert: {alert.severity}: {alert.summary}")
                 if self._clock() - last_line_s >= _LINE_EVERY_S:
                     last_line_s = self._clock()
                     self._print(screen.line(self._view()))
@@ -92,7 +91,7 @@ class Viewer:
                 watched.model: screen.drift_of(watched, self._memory.worst(watched.model))
                 for watched in self._drift
             },
-            "alerts": [alert.summary for alert in self._alerts],
+            "alerts": screen.alerts_of(self._memory.raised),
             "clients": {
                 "requests": seen.requests,
                 "answered": dict(seen.answered),
@@ -104,27 +103,26 @@ class Viewer:
         mirrored = sum(sum(outcomes.values()) for outcomes in self._readings.mirrors.values())
         return min(self._readings.requests, mirrored) >= self._traffic.seen.answered.total()
 
-    async def _look(self, session: aiohttp.ClientSession) -> None:
+    async def _look(self, session: aiohttp.ClientSession) -> list[Alert]:
+        """Look once; returns the alerts that are new."""
+        new: list[Alert] = []
         # The launcher restarts a controller that dies: the last figures stand meanwhile.
         with contextlib.suppress(aiohttp.ClientError):
             self._readings = read((await self._get(session, "/metrics")).decode())
             self._drift = read_drift(await self._get(session, "/api/v1/drift"))
             self._alerts = read_alerts(await self._get(session, "/api/v1/alerts"))
-            self._memory.add(self._drift, self._clock() - self._start_s)
+            elapsed_s = self._clock() - self._start_s
+            self._memory.verdicts(self._drift, elapsed_s)
+            new = self._memory.alerts(self._alerts, elapsed_s)
         self._recent.append((self._clock(), self._readings.requests))
         if self._ending and self._is_complete():
             self._complete.set()
+        return new
 
     async def _get(self, session: aiohttp.ClientSession, path: str) -> bytes:
         url = f"{self._addresses.admin}{path}"
         async with session.get(url, raise_for_status=True) as response:
             return await response.read()
-
-    def _tell_new_alerts(self) -> None:
-        for alert in self._alerts:
-            if alert.fingerprint not in self._told:
-                self._print(f"        alert: {alert.severity}: {alert.summary}")
-        self._told = frozenset(alert.fingerprint for alert in self._alerts)
 
     def _print(self, line: str) -> None:
         self._console.print(line, highlight=False, soft_wrap=True)

@@ -1,9 +1,13 @@
-"""A small, labelled world for the demo's models: who buys a dear car repays the loan."""
+"""A small, labelled world for the demo's models: who buys a dear car repays the loan.
+
+And verdicts, as the sidecar would give them.
+"""
 
 import numpy as np
 import pytest
 
 from sidecar.demo.dataset import Loans
+from sidecar.demo.verdicts import Comparison, Verdict, Watched
 
 SALARIES = ("0 - 20K €", "20K - 40K €", "40K - 60K €", "60K+ €")
 DOWNPAYMENTS = ("0%", "5%", "10%", "20%")
@@ -25,3 +29,21 @@ def loans() -> Loans:
         for _ in range(600)
     ]
     return Loans(rows=tuple(rows), repaid=tuple(row["car_value"] > 40_000 for row in rows))
+
+
+@pytest.fixture(scope="session")
+def verdict():
+    def make(feature, status="ok", psi=0.02, *, n=1800, p=0.5):
+        return Verdict(feature=feature, status=status, psi=psi, p=p, n=n)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def watched():
+    def make(model, role, *verdicts, why=""):
+        return Watched(
+            model=model, role=role, comparisons=(Comparison(verdicts=verdicts, why=why),)
+        )
+
+    return make
