@@ -1,0 +1,1 @@
+"""The durable spool between workers and whoever wants their records."""

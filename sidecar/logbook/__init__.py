@@ -1,0 +1,1 @@
+"""Makes records of finished exchanges, in the worker."""

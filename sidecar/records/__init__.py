@@ -1,0 +1,1 @@
+"""What is said of an exchange, and how it is written; pure."""
