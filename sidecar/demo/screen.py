@@ -24,6 +24,8 @@ _NOTHING = "-"
 _LINES_BESIDE_COLUMNS = 18
 """Lines of a frame that are no line of a column's drift."""
 _FEWEST_COLUMNS = 3
+INDENT = " " * 8
+"""Before lines that go on about the time of the line above."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +63,8 @@ def frame(view: View, *, height: int) -> RenderableType:
     )
 
 
-def line(view: View) -> str:
-    """Return the frame as one line, for a log or a pipe."""
+def lines(view: View) -> str:
+    """Return the frame as two lines, for a log or a pipe."""
     shares = ", ".join(
         f"{reading.model} {_percent(view.readings.share_percent(reading))} %"
         f" p50 {_ms(reading.total, 0.5)} p99 {_ms(reading.total, 0.99)} ms"
@@ -70,9 +72,10 @@ def line(view: View) -> str:
         for reading in view.readings.models
     )
     return (
-        f"{view.elapsed_s:4.0f} s  {view.readings.requests} requests, {view.requests_per_s:.0f}/s, "
-        f"{_failures(view)} failed; {shares or 'no answer yet'}; {_agreements(view.readings)}"
-        f"{_position(view.place)}; drift: {in_brief(view.drift)}"
+        f"{view.elapsed_s:4.0f} s  {view.readings.requests:,} requests, "
+        f"{view.requests_per_s:.0f}/s, {_failures(view):,} failed; {shares or 'no answer yet'}; "
+        f"{_agreements(view.readings)}{_position(view.place)}\n"
+        f"{INDENT}drift: {in_brief(view.drift)}"
     )
 
 

@@ -22,14 +22,14 @@ from sidecar.demo.verdicts import Alert, Memory, Watched, read_alerts, read_drif
 from sidecar.demo.world import Addresses
 
 _LOOK_EVERY_S = 0.5
-_LINE_EVERY_S = 5.0
+_LINES_EVERY_S = 5.0
 _RATE_OVER_S = 5.0
 _SETTLE_S = 3.0
 """After the last answer: the workers' last counts and the mirrors still under way come in."""
 
 
 class Viewer:
-    """One look every half second; frames, or a line now and then; a summary at the end."""
+    """One look every half second; frames, or lines now and then; a summary at the end."""
 
     def __init__(self, addresses: Addresses, traffic: Traffic, console: Console) -> None:
         self._addresses = addresses
@@ -56,13 +56,13 @@ class Viewer:
                         frame = screen.frame(self._view(), height=self._console.height)
                         live.update(frame, refresh=True)
                         await asyncio.sleep(_LOOK_EVERY_S)
-            last_line_s = self._start_s
+            next_lines_s = self._start_s + _LINES_EVERY_S
             while True:
                 for alert in await self._look(session):
-                    self._print(f"        alert: {alert.severity}: {alert.summary}")
-                if self._clock() - last_line_s >= _LINE_EVERY_S:
-                    last_line_s = self._clock()
-                    self._print(screen.line(self._view()))
+                    self._print(f"{screen.INDENT}alert: {alert.severity}: {alert.summary}")
+                if self._clock() >= next_lines_s:
+                    next_lines_s += _LINES_EVERY_S
+                    self._print(screen.lines(self._view()))
                 await asyncio.sleep(_LOOK_EVERY_S)
 
     async def settle(self) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
-from sidecar.demo.readings import Latency, read
+from sidecar.demo.readings import Agreement, Latency, read
 
 BOUNDS = (0.001, 0.002, 0.005, 0.01, 0.1)
 
@@ -19,6 +19,16 @@ def exposition():
     )
     overhead = Histogram("sidecar_overhead_seconds", "s", labels, buckets=BOUNDS, registry=registry)
     shadow = Counter("sidecar_shadow", "n", ["route", "model", "outcome"], registry=registry)
+    rows = Counter("sidecar_rows", "n", labels, registry=registry)
+    compared = Counter(
+        "sidecar_shadow_comparisons", "n", ["route", "model", "outcome"], registry=registry
+    )
+    rows.labels("a", "stable", "primary").inc(58)
+    rows.labels("b", "stable", "primary").inc(19)
+    rows.labels("a", "trial", "shadow").inc(50)
+    compared.labels("a", "trial", "agreed").inc(40)
+    compared.labels("b", "trial", "agreed").inc(5)
+    compared.labels("a", "trial", "differed").inc(5)
     requests.labels("a", "stable", "primary", "2xx").inc(60)
     requests.labels("b", "stable", "primary", "2xx").inc(20)
     requests.labels("a", "stable", "primary", "5xx").inc(7)
@@ -44,6 +54,17 @@ def test_models_add_up_over_routes_and_shadows_are_no_answers(exposition):
     }
     assert readings.requests == 100
     assert [readings.share_percent(r) for r in readings.models] == [90.0, 10.0]
+
+
+def test_rows_add_up_over_routes_and_none_is_invented(exposition):
+    assert {r.model: r.rows for r in read(exposition).models} == {"stable": 77, "next": 0}
+
+
+def test_a_shadow_agrees_in_its_share_of_what_was_compared(exposition):
+    agreement = read(exposition).agreement
+    assert agreement == {"trial": Agreement(agreed=45, differed=5)}
+    assert agreement["trial"].percent == 90.0
+    assert Agreement(agreed=0, differed=0).percent is None
 
 
 def test_histograms_add_up_over_routes(exposition):

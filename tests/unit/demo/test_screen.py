@@ -1,4 +1,4 @@
-"""One frame and one line of the demo, from known figures."""
+"""One frame of the demo, and its lines, from known figures."""
 
 import dataclasses
 import io
@@ -137,17 +137,16 @@ def test_before_the_first_answer_a_frame_has_no_invented_figures(view):
     assert "nothing mirrored yet" in rendered(empty)
 
 
-def test_a_line_says_the_same_in_one_line(view):
-    line = screen.line(view)
-    assert "\n" not in line
-    assert "1000 requests, 100/s, 3 failed" in line
-    assert "stable 88.0 % p50 2.00 p99 2.98 ms (+200 us)" in line
-    assert "trial agrees in 90.9 %" in line
-    assert line.endswith("lap 2, loan 4,500 of 50,000; drift: collecting")
+def test_lines_say_the_same_in_two(view):
+    figures, drift = screen.lines(view).splitlines()
+    assert figures.startswith("  12 s  1,000 requests, 100/s, 3 failed; ")
+    assert "stable 88.0 % p50 2.00 p99 2.98 ms (+200 us)" in figures
+    assert figures.endswith("; trial agrees in 90.9 %; lap 2, loan 4,500 of 50,000")
+    assert drift.strip() == "drift: collecting"
 
 
-def test_a_line_names_what_drifts(drifting):
-    assert screen.line(drifting).endswith("drift: car_value major (PSI 1.37)")
+def test_lines_name_what_drifts(drifting):
+    assert screen.lines(drifting).endswith("        drift: car_value major (PSI 1.37)")
 
 
 def test_a_summary_has_every_figure_with_its_n(view):

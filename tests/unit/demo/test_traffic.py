@@ -7,7 +7,8 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from sidecar.demo.traffic import Traffic, question
+from sidecar.demo import traffic as demo_traffic
+from sidecar.demo.traffic import Place, Traffic, question
 
 
 class Server:
@@ -15,13 +16,16 @@ class Server:
 
     def __init__(self):
         self.users = []
+        self.values = []
         self.behave = lambda request_id: web.json_response(
             {"id": request_id}, headers={"x-sidecar-model": "stable"}
         )
 
     async def handle(self, request):
         self.users.append(request.headers["x-user-id"])
-        answer = self.behave((await request.json())["id"])
+        asked = await request.json()
+        self.values.append(asked["inputs"][0]["data"][0])
+        answer = self.behave(asked["id"])
         if answer is None:
             request.transport.abort()
             return web.Response()
@@ -40,7 +44,13 @@ async def server():
 
 async def drive(server, loans, *, until, rate=500.0):
     """Drive traffic until the condition on what the clients have seen holds."""
-    traffic, stop = Traffic(loans.rows[:3], rate=rate), asyncio.Event()
+    traffic = Traffic(loans.rows[:3], rate=rate)
+    await driven(server, traffic, until)
+    return traffic.seen
+
+
+async def driven(server, traffic, until):
+    stop = asyncio.Event()
 
     async def watch():
         async with asyncio.timeout(10):
@@ -49,7 +59,6 @@ async def drive(server, loans, *, until, rate=500.0):
         stop.set()
 
     await asyncio.gather(traffic.run(server.url, stop), watch())
-    return traffic.seen
 
 
 async def test_answers_are_counted_by_the_model_that_gave_them(server, loans):
@@ -81,6 +90,26 @@ async def test_stopping_finishes_what_was_asked_and_asks_no_more(server, loans):
     asked = len(server.users)
     await asyncio.sleep(0.1)
     assert len(server.users) == asked == seen.requests
+
+
+async def test_a_lap_takes_the_same_time_however_many_rows_there_are(server, loans, monkeypatch):
+    monkeypatch.setattr(demo_traffic, "LAP_S", 0.12)
+    traffic = Traffic(loans.rows, rate=500.0)  # 60 requests a lap for 600 rows: every tenth
+    await driven(server, traffic, lambda seen: seen.requests >= 90)
+    assert set(server.values) == {row["car_value"] for row in loans.rows[::10]}
+    assert traffic.place.lap == 1 + (traffic._newest * 10) // 600 >= 2
+    assert traffic.place.row == (traffic._newest * 10) % 600
+
+
+async def test_rows_too_few_for_a_whole_lap_make_shorter_laps(server, loans):
+    traffic = Traffic(loans.rows[:7], rate=500.0)
+    await driven(server, traffic, lambda seen: seen.requests >= 21)
+    assert set(server.values) == {row["car_value"] for row in loans.rows[:7]}
+    assert traffic.place.lap >= 3
+
+
+def test_before_the_first_request_the_place_is_the_start(loans):
+    assert Traffic(loans.rows, rate=10.0).place == Place(lap=1, row=0, rows=len(loans.rows))
 
 
 def test_a_question_names_every_feature(loans):
