@@ -28,24 +28,22 @@ from typing import Final
 
 from msgspec import Struct
 
-from sidecar.baseline import Baseline
 from sidecar.board import Board
-from sidecar.config.baselines import read_baseline
 from sidecar.config.monitoring import DriftSettings, MonitorSettings
 from sidecar.config.settings import ModelSettings, RouteSettings, Settings
 from sidecar.control.messages import Learned
 from sidecar.control.observation.history import History, Pin
-from sidecar.control.observation.learning import Lessons
 from sidecar.control.observation.ledger import Ledger
 from sidecar.control.observation.memory import Memory, Remembered, ledger_of, past_of
 from sidecar.control.observation.plan import Watched, observation_plan, watched
+from sidecar.control.observation.references import References
 from sidecar.control.observation.seating import Seating, Unwatched
 from sidecar.control.observation.store import SnapshotStore
-from sidecar.control.observation.subjects import Lesson, Subject, primary_of, subjects
+from sidecar.control.observation.subjects import Subject, primary_of
 from sidecar.control.observation.timeline import Timeline
 from sidecar.control.persistence import replace_file
 from sidecar.control.workers import WorkerControl
-from sidecar.errors import ClientError, ConfigError
+from sidecar.errors import ClientError
 from sidecar.model import CellKey
 from sidecar.payload import Protocol
 from sidecar.sketch import Area
@@ -133,10 +131,7 @@ class Observer:
         self._salts = salts
         self._version = 0
         self._present = _Present(self._no_seats(), Ledger())
-        self._baselines: dict[str, Baseline] = {}
-        self._lessons: dict[CellKey, Lesson] = {}
-        self._unwritten: set[CellKey] = set()
-        self._learning = Lessons()
+        self._references = References(self._memory)
         self._turn = asyncio.Lock()
         self._plan_again = asyncio.Event()
 
@@ -200,7 +195,7 @@ class Observer:
 
     def rows_learned(self, primary: CellKey) -> int:
         """How many rows of a primary that is being learned have come."""
-        return self._learning.rows(primary)
+        return self._references.rows(primary)
 
     # -- what happens --------------------------------------------------------------------------
 
@@ -233,9 +228,7 @@ class Observer:
         for settings in self._wanted.routes:
             if settings.name == route and model in {None, settings.primary}:
                 primary = primary_of(settings)
-                self._learning.forget(primary)
-                self._lessons.pop(primary, None)
-                self._unwritten.add(primary)
+                self._references.forget(primary)
                 self._plan_again.set()
                 return primary
         known = ", ".join(f"{one.name} ({one.primary})" for one in self._wanted.routes)
@@ -259,8 +252,8 @@ class Observer:
             if remembered is not None:
                 self._version = remembered.version
                 protocols = remembered.protocols
-            await asyncio.to_thread(self._recall_lessons, protocols)
-            await asyncio.to_thread(self._load_baselines)
+            await asyncio.to_thread(self._references.recall, self._wanted.routes, protocols)
+            await asyncio.to_thread(self._references.load, self._wanted.models)
             seating, past = self._no_seats(), {}
             if remembered is not None and remembered.board == self._board_id:
                 # Only this controller is new: what a reload changed still holds.
@@ -292,7 +285,7 @@ class Observer:
             await asyncio.sleep(due_s - loop.time())
             async with self._turn:
                 stamp_ns = await self._take()
-                await asyncio.to_thread(self._write_lessons)
+                await asyncio.to_thread(self._references.write)
             for call in self.after_snapshot:
                 try:
                     await call(stamp_ns)
@@ -308,10 +301,12 @@ class Observer:
         """Plan anew, by what is wanted and known now."""
         async with self._turn:
             await self._take()
-            await asyncio.to_thread(self.history.configure, self._wanted.drift)
-            await asyncio.to_thread(self._load_baselines)
-            await asyncio.to_thread(self._learn_what_is_complete)
-            await asyncio.to_thread(self._write_lessons)
+            wanted, references = self._wanted, self._references
+            await asyncio.to_thread(self.history.configure, wanted.drift)
+            await asyncio.to_thread(references.load, wanted.models)
+            rows_wanted = wanted.monitor.learn_rows
+            await asyncio.to_thread(references.learn, wanted.routes, rows_wanted=rows_wanted)
+            await asyncio.to_thread(references.write)
             await self._plan()
             await self._take()
 
@@ -342,7 +337,7 @@ class Observer:
             past=await asyncio.to_thread(past_of, ledger),
             monitor=wanted.monitor,
             drift=wanted.drift,
-            protocols=self._protocols(),
+            protocols=self._references.protocols(),
         )
         try:
             await asyncio.to_thread(self._memory.write, remembered)
@@ -376,95 +371,17 @@ class Observer:
 
     def _learned(self, _worker: int, learned: Learned) -> None:
         """Rows came from a worker."""
-        if learned.key in self._lessons:
+        if self._references.is_learned(learned.key):
             return  # more than was wanted: every worker sends as much as all of them together may
         if not any(one.watch.learn and one.watch.owner == learned.owner for one in self.watched()):
             return  # of an older plan: they may have been read in another way
-        if self._learning.take(learned, rows_wanted=self._wanted.monitor.learn_rows):
+        if self._references.take(learned, rows_wanted=self._wanted.monitor.learn_rows):
             self._plan_again.set()
 
-    def _learn_what_is_complete(self) -> None:
-        for route in self._wanted.routes:
-            primary = primary_of(route)
-            if self._learning.rows(primary) < self._wanted.monitor.learn_rows:
-                continue
-            try:
-                self._lessons[primary] = self._learning.made(primary, route.segments)
-            except (ConfigError, ValueError) as error:
-                log.error(  # noqa: TRY400 - foreseen; the reason says it all
-                    "nothing can be learned of these rows; waits for others",
-                    extra={"route": route.name, "reason": str(error)},
-                )
-            else:
-                self._unwritten.add(primary)
-                log.info(
-                    "learned a provisional baseline",
-                    extra={
-                        "route": route.name,
-                        "model": route.primary,
-                        "rows": self._lessons[primary].baseline.rows,
-                    },
-                )
-            self._learning.forget(primary)
-
-    def _write_lessons(self) -> None:
-        """Bring the files to what is known; tried again at the next snapshot."""
-        for primary in list(self._unwritten):
-            lesson = self._lessons.get(primary)
-            try:
-                if lesson is None:
-                    self._memory.forget_lesson(primary)
-                else:
-                    self._memory.write_lesson(primary, lesson)
-            except OSError as error:
-                log.error(  # noqa: TRY400 - foreseen; the reason says it all
-                    "cannot write down what was learned; a restart would learn it anew",
-                    extra={"route": primary.route, "reason": str(error)},
-                )
-            else:
-                self._unwritten.discard(primary)
-
-    def _recall_lessons(self, protocols: Mapping[str, Mapping[str, Protocol]]) -> None:
-        for route in self._wanted.routes:
-            protocol = protocols.get(route.name, {}).get(route.primary, Protocol.AUTO)
-            lesson = self._memory.read_lesson(primary_of(route), protocol)
-            if lesson is not None:
-                self._lessons[primary_of(route)] = lesson
-
-    def _protocols(self) -> dict[str, dict[str, Protocol]]:
-        found: dict[str, dict[str, Protocol]] = {}
-        for primary, lesson in self._lessons.items():
-            found.setdefault(primary.route, {})[primary.model] = lesson.protocol
-        return found
-
-    # -- references and seats ------------------------------------------------------------------
-
-    def _load_baselines(self) -> None:
-        """Read the baseline files again; one that cannot be read now stays as it was."""
-        loaded = {}
-        for model, settings in self._wanted.models.items():
-            if settings.baseline is None:
-                continue
-            try:
-                loaded[model] = read_baseline(settings.baseline)
-            except ConfigError as error:
-                log.error(  # noqa: TRY400 - foreseen; the reason says it all
-                    "a baseline cannot be read",
-                    extra={"model": model, "reason": str(error), "kept": model in self._baselines},
-                )
-                if model in self._baselines:
-                    loaded[model] = self._baselines[model]
-        self._baselines = loaded
+    # -- seats ---------------------------------------------------------------------------------
 
     def _subjects(self) -> list[Subject]:
-        primaries = [primary_of(route) for route in self._wanted.routes]
-        return subjects(
-            self._wanted.routes,
-            self._wanted.monitor,
-            baselines=self._baselines,
-            lessons=self._lessons,
-            learned_rows={primary: self._learning.rows(primary) for primary in primaries},
-        )
+        return self._references.subjects(self._wanted.routes, self._wanted.monitor)
 
     def _no_seats(self) -> Seating:
         layout = self._board.layout
