@@ -29,7 +29,10 @@ def demo(
         float | None,
         typer.Option(min=1, help="End after this long.", show_default="until Ctrl-C"),
     ] = None,
-    rate: Annotated[float, typer.Option(min=1, max=2000, help="Requests per second.")] = 200.0,
+    rate: Annotated[
+        float,
+        typer.Option(min=1, max=2000, help="Requests per second; to judge drift takes 60 or more."),
+    ] = 200.0,
     json: Annotated[bool, typer.Option("--json", help="Print a JSON summary at the end.")] = False,
 ) -> None:
     """Train three models, put the sidecar before them, and watch real requests pass.

@@ -31,7 +31,11 @@ def panel(drift: Sequence[Watched], *, most: int) -> RenderableType:
         return Text(f"drift: {why}", style="dim")
     first, *others = watches
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim")
-    table.add_column(f"{first.model}, last {WINDOW}\nagainst its baseline", no_wrap=True)
+    table.add_column(
+        f"{first.model}, last {WINDOW}\nagainst its baseline",
+        no_wrap=True,
+        min_width=max(len(verdict.feature) for verdict in first.verdicts),
+    )
     table.add_column("\ndrift", no_wrap=True, min_width=len("collecting"))
     for heading in ("\nPSI", "\np", "\nn", *(f"{one.model}\nPSI" for one in others)):
         table.add_column(heading, justify="right", no_wrap=True, min_width=5)
@@ -72,7 +76,8 @@ def alert_line(alerts: Sequence[Alert]) -> Text:
         return Text("no alert", style="dim")
     count = "alert" if len(alerts) == 1 else f"{len(alerts)} alerts"
     text = Text(count, style="bold red", no_wrap=True, overflow="ellipsis")
-    return text.append(f"  {alerts[0].severity}: {alerts[0].summary}", style="not bold default")
+    text.append(f"  {alerts[0].severity}: {alerts[0].summary}", style="not bold default")
+    return text.append(", clearing" if alerts[0].clearing else "", style="not bold dim default")
 
 
 def status_word(verdict: Verdict) -> str:

@@ -64,8 +64,12 @@ class Watched(Struct, frozen=True, kw_only=True):
     def verdicts(self) -> tuple[Verdict, ...]:
         """All columns, worst first; none while there is no window."""
         found = [verdict for comparison in self.comparisons for verdict in comparison.verdicts]
+        # To one decimal: noise in what is in order must not shuffle the lines at every look.
         return tuple(
-            sorted(found, key=lambda one: (_SHOWN_FIRST.index(one.status), -(one.psi or 0.0)))
+            sorted(
+                found,
+                key=lambda one: (_SHOWN_FIRST.index(one.status), -round(one.psi or 0.0, 1)),
+            )
         )
 
     @property
@@ -81,6 +85,11 @@ class Alert(Struct, frozen=True, kw_only=True):
     severity: str
     state: str
     summary: str
+
+    @property
+    def clearing(self) -> bool:
+        """Whether its cause is over, and it is only kept for a while in case it comes back."""
+        return self.state == "clearing"
 
 
 class _Drift(Struct, frozen=True, kw_only=True):
@@ -154,5 +163,6 @@ def read_drift(answer: bytes) -> tuple[Watched, ...]:
 
 
 def read_alerts(answer: bytes) -> tuple[Alert, ...]:
-    """Those that fire, of the answer of `/api/v1/alerts`; the worst first."""
-    return tuple(alert for alert in _alerts.decode(answer).alerts if alert.state != "pending")
+    """Those that fire, of the answer of `/api/v1/alerts`; the worst of those that last first."""
+    alerts = (alert for alert in _alerts.decode(answer).alerts if alert.state != "pending")
+    return tuple(sorted(alerts, key=lambda alert: alert.clearing))

@@ -96,6 +96,21 @@ def test_a_summary_balances_what_clients_saw_with_what_the_sidecar_counted(demo)
     assert marked(demo.mark) == {}
 
 
+def test_drift_appears_when_prices_rise_and_not_before(demo):
+    out, _ = demo("--seconds", "48", "--rate", "150", "--json").communicate(timeout=DEADLINE_S)
+    summary = json.loads(out)
+    stable = summary["drift"]["stable"]
+    assert stable["car_value"]["worst"]["status"] == "major"
+    alarms = [one["worst"] for one in stable.values() if one["worst"]["status"] != "ok"]
+    # A lap takes a minute; prices rise half-way through it.
+    assert min(alarm["after_seconds"] for alarm in alarms) > 30
+    assert stable["driver_tenure"]["worst"]["status"] == "ok"
+    (alert,) = [one for one in summary["alerts"] if "car_value of stable" in one["summary"]]
+    assert alert["after_seconds"] >= stable["car_value"]["worst"]["after_seconds"]
+    assert 50 < summary["agreement"]["trial"]["percent"] < 100
+    assert summary["models"]["stable"]["rows"] == summary["models"]["stable"]["requests"]
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_under_traffic_ends_everything_and_is_no_failure(demo, number):
     process = demo("--json")

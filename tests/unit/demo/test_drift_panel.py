@@ -15,8 +15,8 @@ def rendered(drift, most=20):
     return [line.rstrip() for line in console.file.getvalue().splitlines()]
 
 
-def alert(severity, summary):
-    return Alert(fingerprint=summary, severity=severity, state="firing", summary=summary)
+def alert(severity, summary, state="firing"):
+    return Alert(fingerprint=summary, severity=severity, state=state, summary=summary)
 
 
 def test_the_primary_is_shown_in_full_and_of_the_others_the_psi(watched, verdict):
@@ -100,6 +100,18 @@ def test_alerts_are_counted_and_the_first_is_quoted():
     one, other = alert("warning", "car_value has drifted"), alert("warning", "score has drifted")
     assert alert_line([one]).plain == "alert  warning: car_value has drifted"
     assert alert_line([one, other]).plain == "2 alerts  warning: car_value has drifted"
+
+
+def test_an_alert_whose_cause_is_over_says_so():
+    over = alert("warning", "car_value has drifted", "clearing")
+    assert alert_line([over]).plain == "alert  warning: car_value has drifted, clearing"
+
+
+def test_columns_stand_where_they_stood_when_long_names_go_out_of_sight(watched, verdict):
+    long = "a_column_with_a_long_name_indeed"
+    calm = rendered([watched("stable", "primary", verdict("a"), verdict(long))], most=1)
+    worse = rendered([watched("stable", "primary", verdict("a"), verdict(long, "major", 1.0))])
+    assert calm[1].index("drift") == worse[1].index("drift")
 
 
 def test_an_alert_of_many_words_stays_on_its_line():

@@ -36,11 +36,12 @@ def test_verdicts_come_worst_first_and_what_is_not_judged_before_what_is_in_orde
         verdict("unknown", "insufficient_data", None),
         verdict("less", "major", 0.3),
         verdict("some", "drift", 5.0),
-        verdict("restless", "ok", 0.09),
+        verdict("noisy", "ok", 0.04),
+        verdict("restless", "ok", 0.17),
         verdict("most", "major", 1.4),
     )
     assert [one.feature for one in shown.verdicts] == [
-        "most", "less", "some", "unknown", "restless", "quiet",
+        "most", "less", "some", "unknown", "restless", "quiet", "noisy",
     ]  # fmt: skip
 
 
@@ -61,8 +62,8 @@ def test_a_verdict_is_an_alarm_or_collects_or_is_unsettled_or_fine(
     assert (one.alarms, one.collects, one.unsettled) == (alarms, collects, unsettled)
 
 
-def test_alerts_that_only_wait_to_fire_are_left_out():
-    states = ("firing", "clearing", "pending")
+def test_alerts_that_last_come_before_those_that_clear_and_pending_ones_not_at_all():
+    states = ("clearing", "firing", "pending")
     alerts = [
         {"fingerprint": state, "severity": "warning", "state": state, "summary": "s", "labels": {}}
         for state in states
