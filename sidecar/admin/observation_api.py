@@ -43,8 +43,9 @@ SnapshotName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}(?!
 
 DEFAULT_WINDOW = "1h"
 
-RESERVED = ("baseline", "previous", "day", "week")
-"""What references are called; a snapshot of such a name could never be one."""
+RESERVED = ("baseline", "previous", "day", "week", "now")
+"""What references and the newest snapshot are called; a snapshot of such a name could never be
+asked for."""
 
 
 class SnapshotOrder(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -96,7 +97,7 @@ class ObservationCalls:
         order = await body_of(request, SnapshotOrder)
         if order.name in RESERVED:
             raise ClientError(
-                f"{order.name!r} means something else as a reference; choose another name",
+                f"{order.name!r} means something else than a snapshot; choose another name",
                 status=422,
                 code="reserved_name",
             )

@@ -149,6 +149,13 @@ def test_counts_names_and_references_survive_a_killed_controller(learned):
     assert [one["name"] for one in named(learned)] == ["before"]
 
 
+@pytest.mark.parametrize("name", ["baseline", "previous", "day", "week", "now"])
+def test_a_snapshot_cannot_take_a_name_that_means_something_else(learned, name):
+    status, refusal = learned.admin("POST", "/api/v1/snapshots", {"name": name})
+
+    assert (status, refusal["error"]["code"]) == (422, "reserved_name")
+
+
 def test_counts_names_and_references_survive_a_restart_of_everything(learned):
     for end in (signal.SIGTERM, signal.SIGKILL):
         before = rows_of(learned)

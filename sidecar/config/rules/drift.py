@@ -19,7 +19,7 @@ FEWEST_INTERVALS: Final = 2
 
 _DAY_S: Final = 86_400
 _WORDS: Final = ("baseline", "previous", "day", "week")
-_SNAPSHOT_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+_SNAPSHOT_NAME: Final = re.compile(r"(?!now\Z)[A-Za-z0-9][A-Za-z0-9._-]{0,62}")  # now: the newest
 
 
 def examine_drift(settings: Settings) -> Iterator[Finding]:

@@ -44,6 +44,11 @@ def test_the_defaults_have_nothing_to_remark(load_text):
             '`week` or the name of a snapshot (letters, digits, `.`, `_`, `-`), found "last week"',
         ),
         (
+            drift("references: [now]"),
+            "$.drift.references[0]",
+            '`week` or the name of a snapshot (letters, digits, `.`, `_`, `-`), found "now"',
+        ),
+        (
             drift("references: [baseline, day, baseline]"),
             "$.drift.references[2]",
             "expected each reference once, found that of $.drift.references[0]",
