@@ -5,6 +5,8 @@ from __future__ import annotations
 import http.client
 import os
 import signal
+import subprocess
+import sys
 import urllib.parse
 from dataclasses import dataclass
 
@@ -15,7 +17,7 @@ from harness.recorded_model import RecordedModel
 from harness.sidecar_process import SidecarProcess
 from harness.waiting import wait_until
 
-from sidecar.baseline import encode, learn
+from sidecar.baseline import decode, encode, learn
 from sidecar.baseline.roles import Roles
 
 pytestmark = pytest.mark.timeout(90)
@@ -227,3 +229,32 @@ def test_series_of_every_comparison_are_exposed(watch, model, baseline):
 
     found = wait_until(verdicts, "a round was judged")
     assert len(found) == 5 * 4  # x, y, prediction, score, confidence; four references
+
+
+def test_a_window_of_live_traffic_becomes_a_baseline(watch, model, baseline, tmp_path):
+    watched = watch(model, baseline=baseline)
+    live = tmp_path / "live.json"
+    values = rows(2_000, seed=5, shift=1.5)
+
+    def build() -> bool:
+        watched.send(values)
+        done = subprocess.run(
+            [
+                *(sys.executable, "-m", "sidecar", "baseline", "build", "--from-live"),
+                *("--model", "stable", "--window", "2s", "--output", str(live)),
+                *("--admin", f"127.0.0.1:{watched.sidecar.admin_port}"),
+            ],
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=False,
+        )
+        return done.returncode == 0 and decode(live.read_text()).rows >= 2_000
+
+    wait_until(build, "a window of two seconds has become a baseline")
+    found = decode(live.read_text())
+    assert found.features == ("x", "y")
+    assert found.distribution("x").quantile(0.5).estimate == pytest.approx(1.5, abs=0.2)
+    assert found.distribution("y").quantile(0.5).estimate == pytest.approx(0.0, abs=0.2)
+    assert found.traffic.requests * BATCH == found.rows
+    assert found.traffic.requests_per_second > 0
