@@ -1,4 +1,7 @@
-"""What the sidecar's own `/metrics` says, as figures. Pure: text in, values out."""
+"""What the sidecar says of itself, as figures: its `/metrics`, and the percentages it routes by.
+
+Pure: text in, values out.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
+from msgspec import Struct
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
@@ -88,6 +93,23 @@ class Readings:
     def share_percent(self, reading: ModelReading) -> float | None:
         """Return the percentage of the clients' requests that were this model's."""
         return 100 * reading.requests / self.requests if self.requests else None
+
+
+class _Weights(Struct, frozen=True):
+    weights: dict[str, float]
+
+
+class _Routes(Struct, frozen=True):
+    routes: dict[str, _Weights]
+
+
+_routes = msgspec.json.Decoder(_Routes)
+
+
+def read_percents(answer: bytes) -> Mapping[str, float]:
+    """By model, the percentage of the clients that is set for it, of `/api/v1/weights`."""
+    routes = _routes.decode(answer).routes.values()
+    return {model: percent for route in routes for model, percent in route.weights.items()}
 
 
 def read(exposition: str) -> Readings:

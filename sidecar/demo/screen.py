@@ -15,9 +15,8 @@ from sidecar.demo.drift_panel import alert_line, in_brief, panel
 from sidecar.demo.readings import Latency, ModelReading, Readings
 from sidecar.demo.traffic import Place
 from sidecar.demo.verdicts import Alert, Raised, Verdict, Watched, Worst
-from sidecar.demo.world import CANARY_PERCENT, Addresses
+from sidecar.demo.world import Addresses
 
-CONFIGURED_PERCENT = {"primary": 100 - CANARY_PERCENT, "canary": CANARY_PERCENT}
 _ROLE_STYLE = {"primary": "green", "canary": "yellow"}
 _WIDEST_BAR = 20
 _NOTHING = "-"
@@ -30,13 +29,14 @@ INDENT = " " * 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """All that one frame shows."""
+    """All that one frame shows; `percents` are those that are set, by model."""
 
     addresses: Addresses
     elapsed_s: float
     requests_per_s: float
     client_failures: int
     readings: Readings
+    percents: Mapping[str, float]
     place: Place
     drift: tuple[Watched, ...] = ()
     alerts: tuple[Alert, ...] = ()
@@ -48,7 +48,7 @@ def frame(view: View, *, height: int) -> RenderableType:
         Group(
             _headline(view),
             "",
-            _models(view.readings),
+            _models(view.readings, view.percents),
             _mirrors(view.readings),
             "",
             panel(view.drift, most=max(_FEWEST_COLUMNS, height - _LINES_BESIDE_COLUMNS)),
@@ -95,7 +95,7 @@ def _position(place: Place) -> str:
     return f"lap {place.lap}, loan {place.row:,} of {place.rows:,}"
 
 
-def _models(readings: Readings) -> RenderableType:
+def _models(readings: Readings, percents: Mapping[str, float]) -> RenderableType:
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim")
     table.add_column("\nmodel", no_wrap=True)
     table.add_column("\nrole", no_wrap=True)
@@ -112,7 +112,7 @@ def _models(readings: Readings) -> RenderableType:
             reading.role,
             Bar(size=100, begin=0, end=share_percent or 0, color=style),
             _percent(share_percent),
-            _percent(CONFIGURED_PERCENT.get(reading.role)),
+            _percent(percents.get(reading.model)),
             f"{reading.requests:,}",
             *(_ms(reading.total, q) for q in (0.5, 0.95, 0.99)),
             *(_us(reading.overhead, q) for q in (0.5, 0.99)),
@@ -150,7 +150,7 @@ def _agreements(readings: Readings) -> str:
 
 def _footer(view: View) -> RenderableType:
     return Text(
-        f"from {view.addresses.admin}: /metrics /api/v1/drift /api/v1/alerts\n"
+        f"from {view.addresses.admin}: /metrics, /api/v1/{{weights,drift,alerts}}\n"
         f"configuration {view.addresses.configuration}\n"
         "Ctrl-C ends everything",
         style="dim",
@@ -175,14 +175,16 @@ def _us(latency: Latency, q: float) -> str:
     return _NOTHING if seconds is None else f"{seconds * 1e6:.0f}"
 
 
-def summary_of(reading: ModelReading, readings: Readings) -> dict[str, object]:
+def summary_of(
+    reading: ModelReading, readings: Readings, percents: Mapping[str, float]
+) -> dict[str, object]:
     """Return one model's figures for the JSON summary; None where nothing was observed."""
     return {
         "role": reading.role,
         "requests": reading.requests,
         "failed": reading.failed,
         "rows": reading.rows,
-        "configured_percent": CONFIGURED_PERCENT.get(reading.role),
+        "configured_percent": percents.get(reading.model),
         "observed_percent": readings.share_percent(reading),
         "duration_seconds": _quantiles(reading.total),
         "overhead_seconds": _quantiles(reading.overhead),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import asdict
 
 import aiohttp
@@ -15,7 +16,7 @@ from rich.console import Console
 from rich.live import Live
 
 from sidecar.demo import screen
-from sidecar.demo.readings import Readings, read
+from sidecar.demo.readings import Readings, read, read_percents
 from sidecar.demo.screen import View
 from sidecar.demo.traffic import Traffic
 from sidecar.demo.verdicts import Alert, Memory, Watched, read_alerts, read_drift
@@ -39,6 +40,7 @@ class Viewer:
         self._start_s = self._clock()
         self._elapsed_s = 0.0
         self._readings = Readings(mirrors={})
+        self._percents: Mapping[str, float] = {}
         self._drift: tuple[Watched, ...] = ()
         self._alerts: tuple[Alert, ...] = ()
         self._memory = Memory()
@@ -79,7 +81,7 @@ class Viewer:
             "seconds": round(self._elapsed_s, 3),
             "requests": self._readings.requests,
             "models": {
-                reading.model: screen.summary_of(reading, self._readings)
+                reading.model: screen.summary_of(reading, self._readings, self._percents)
                 for reading in self._readings.models
             },
             "mirrors": self._readings.mirrors,
@@ -109,6 +111,7 @@ class Viewer:
         # The launcher restarts a controller that dies: the last figures stand meanwhile.
         with contextlib.suppress(aiohttp.ClientError):
             self._readings = read((await self._get(session, "/metrics")).decode())
+            self._percents = read_percents(await self._get(session, "/api/v1/weights"))
             self._drift = read_drift(await self._get(session, "/api/v1/drift"))
             self._alerts = read_alerts(await self._get(session, "/api/v1/alerts"))
             elapsed_s = self._clock() - self._start_s
@@ -135,6 +138,7 @@ class Viewer:
             requests_per_s=(now - before) / (now_s - then_s) if now_s > then_s else 0.0,
             client_failures=self._traffic.seen.failed.total(),
             readings=self._readings,
+            percents=self._percents,
             place=self._traffic.place,
             drift=self._drift,
             alerts=self._alerts,

@@ -1,10 +1,12 @@
 """Figures read from an exposition that prometheus_client itself rendered."""
 
+import json
+
 import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
-from sidecar.demo.readings import Agreement, Latency, read
+from sidecar.demo.readings import Agreement, Latency, read, read_percents
 
 BOUNDS = (0.001, 0.002, 0.005, 0.01, 0.1)
 
@@ -65,6 +67,12 @@ def test_a_shadow_agrees_in_its_share_of_what_was_compared(exposition):
     assert agreement == {"trial": Agreement(agreed=45, differed=5)}
     assert agreement["trial"].percent == 90.0
     assert Agreement(agreed=0, differed=0).percent is None
+
+
+def test_percentages_are_those_that_hold_now_not_the_files():
+    routes = {"loans": {"weights": {"stable": 50.0, "next": 50.0}, "file": {"next": 10.0}}}
+    answer = json.dumps({"version": 2, "routes": routes}).encode()
+    assert read_percents(answer) == {"stable": 50.0, "next": 50.0}
 
 
 def test_histograms_add_up_over_routes(exposition):

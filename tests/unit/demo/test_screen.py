@@ -43,6 +43,7 @@ def view():
             mirrors={"trial": {"answered": 998, "timeout": 0, "skipped_busy": 2}},
             agreement={"trial": Agreement(agreed=909, differed=91)},
         ),
+        percents={"stable": 90.0, "next": 10.0},
         place=Place(lap=2, row=4_500, rows=50_000),
     )
 
@@ -131,6 +132,7 @@ def test_before_the_first_answer_a_frame_has_no_invented_figures(view):
         requests_per_s=0.0,
         client_failures=0,
         readings=Readings(models=(reading("stable", "primary", 0),), mirrors={"trial": {}}),
+        percents={"stable": 90.0},
         place=Place(lap=1, row=0, rows=50_000),
     )
     assert row(empty, "primary") == ["-", "90.0", "0", "-", "-", "-", "-", "-"]
@@ -150,7 +152,7 @@ def test_lines_name_what_drifts(drifting):
 
 
 def test_a_summary_has_every_figure_with_its_n(view):
-    summary = screen.summary_of(view.readings.models[1], view.readings)
+    summary = screen.summary_of(view.readings.models[1], view.readings, view.percents)
     assert summary == {
         "role": "canary",
         "requests": 120,

@@ -29,11 +29,13 @@ class Admin:
 
     def __init__(self):
         self.requests = self.looks = 0
+        self.percent = 90.0
         self.status, self.psi, self.firing, self.broken = "ok", 0.01, (), False
 
     def routes(self):
         return [
             web.get("/metrics", self.metrics),
+            web.get("/api/v1/weights", self.weights),
             web.get("/api/v1/drift", self.drift),
             web.get("/api/v1/alerts", self.alerts),
         ]
@@ -42,6 +44,9 @@ class Admin:
         if self.broken:
             raise web.HTTPServiceUnavailable
         return web.Response(text=METRICS.format(requests=self.requests))
+
+    async def weights(self, _request):
+        return web.json_response({"routes": {"r": {"weights": {"stable": self.percent}}}})
 
     async def drift(self, _request):
         verdict = {
@@ -149,6 +154,14 @@ async def test_the_last_figures_stand_while_the_admin_api_is_away(admin):
         assert viewer.summary()["requests"] == 7
         admin.broken = False
         await until(lambda: viewer.summary()["requests"] == 9)
+
+
+async def test_what_is_set_is_what_the_sidecar_routes_by_now(admin):
+    async with looking(admin, terminal=True) as (viewer, words):
+        await until(lambda: "90.0" in words.getvalue())
+        admin.percent = 55.5
+        await until(lambda: "55.5" in words.getvalue())
+        assert viewer.summary()["models"]["stable"]["configured_percent"] == 55.5
 
 
 async def test_settling_waits_until_the_sidecar_has_counted_every_answer(admin):
