@@ -39,7 +39,8 @@ class Reading(Struct, frozen=True, kw_only=True):
 
     `to` is the denominator of a ratio, `q` the quantile's; `window_s` is 0 for a value. `of` names
     a histogram without `_bucket`. `by` None: each series of its own, by all of its labels. Values
-    below `least` say that there is none.
+    below `least` say that there is none. `counted` is a series that says how many observations a
+    value rests on: the one whose labels the value's series has too.
     """
 
     read: Read
@@ -50,6 +51,7 @@ class Reading(Struct, frozen=True, kw_only=True):
     by: tuple[str, ...] | None = None
     at_least: int = 0
     least: float | None = None
+    counted: SeriesSelection | None = None
 
 
 class SignalDefinition(Struct, frozen=True, kw_only=True):
@@ -109,6 +111,7 @@ _CELL: Final = ("route", "model", "role")
 _FEATURE: Final = ("route", "model", "feature")
 _VERDICT: Final = (*_FEATURE, "reference", "window")
 _SEGMENT: Final = (*_CELL, "segment", "value")
+_ROWS: Final = "sidecar_drift_window_rows"
 
 
 def _quantile(meaning: str, histogram: str, q: float) -> SignalDefinition:
@@ -152,8 +155,15 @@ def _value(
     *,
     by: tuple[str, ...] = ("route", "model"),
     least: float | None = None,
+    counted: str | None = None,
 ) -> SignalDefinition:
-    reading = Reading(read=Read.VALUE, of=SeriesSelection(series=series), by=by, least=least)
+    reading = Reading(
+        read=Read.VALUE,
+        of=SeriesSelection(series=series),
+        by=by,
+        least=least,
+        counted=SeriesSelection(series=counted) if counted else None,
+    )
     return SignalDefinition(meaning=meaning, labels=labels, reading=reading)
 
 
@@ -228,28 +238,33 @@ SIGNALS: Final[Mapping[Signal, SignalDefinition]] = MappingProxyType(
             _VERDICT,
             by=_FEATURE,
             least=0,
+            counted=_ROWS,
         ),
         Signal.DRIFT_PSI: _value(
             "population stability index of a feature, prediction or score",
             "sidecar_drift_psi",
             _VERDICT,
             by=_FEATURE,
+            counted=_ROWS,
         ),
         Signal.MISSING_SHARE: _value(
             "share of a window's rows that have no value for a feature",
             "sidecar_drift_missing_share",
             (*_FEATURE, "window"),
             by=_FEATURE,
+            counted=_ROWS,
         ),
         Signal.POSITIVE_RATE: _value(
             "share of a window's predictions that are of the positive class",
             "sidecar_positive_rate",
             ("route", "model", "window"),
+            counted=_ROWS,
         ),
         Signal.CONFIDENCE: _value(
             "mean of a window's highest probabilities",
             "sidecar_confidence_mean",
             ("route", "model", "window"),
+            counted=_ROWS,
         ),
         Signal.SHED_SHARE: _ratio(
             "share of the exchanges whose bodies the monitor did not read, to save time",

@@ -54,7 +54,8 @@ def default_rules() -> tuple[RuleSettings, ...]:
             signal=Signal.DRIFT,
             tiers=(Tier(severity=AlertSeverity.WARNING, above=1, keep_firing_for=Duration(600)),),
             summary="{labels.feature} of {labels.model} has drifted (major)",
-            description="`sidecar drift` shows the effect, its certainty and both windows.",
+            description="{n} rows in the window; `sidecar drift` shows the effect, its certainty "
+            "and both windows.",
         ),
         RuleSettings(
             name="monitor-shedding",

@@ -128,8 +128,8 @@ class Policy(Struct, frozen=True, kw_only=True):
         for rule in self.rules:
             suffix = HISTOGRAM_SUFFIX if rule.reading.read is Read.QUANTILE else ""
             names.add(rule.reading.of.series + suffix)
-            if rule.reading.to is not None:
-                names.add(rule.reading.to.series)
+            beside = (rule.reading.to, rule.reading.counted)
+            names.update(one.series for one in beside if one is not None)
             if rule.relation is not None and rule.relation.series is not None:
                 names.add(rule.relation.series)
         return frozenset(names)

@@ -1,8 +1,9 @@
 """From samples to the figures of a rule: values, rates, shares and quantiles, by group.
 
 A figure comes with the number of observations it rests on where that is known (the denominator of a
-ratio, the durations of a quantile), and is left out where there is nothing to say: no such series,
-no traffic in the window, fewer observations than `at_least`, or a value that is not a number.
+ratio, the durations of a quantile, the rows of a window), and is left out where there is nothing to
+say: no such series, no traffic in the window, fewer observations than `at_least`, or a value that
+is not a number.
 
 Pure.
 """
@@ -17,7 +18,7 @@ from msgspec import Struct
 
 from sidecar.config.alerting import Relation, SeriesSelection
 from sidecar.config.signals import Read, Reading
-from sidecar.control.alerts.samples import Labels, Samples, labels_of, selected
+from sidecar.control.alerts.samples import Labels, Sample, Samples, labels_of, selected
 from sidecar.control.alerts.windows import HISTOGRAM_SUFFIX, Windows
 
 Worst = Callable[[list[float]], float]
@@ -96,12 +97,26 @@ def quantile_of(buckets: Buckets, q: float) -> float | None:
 
 
 def _values(reading: Reading, samples: Samples, worst: Worst) -> dict[Labels, Figure]:
-    groups: defaultdict[Labels, list[float]] = defaultdict(list)
+    groups: defaultdict[Labels, dict[float, Sample]] = defaultdict(dict)
     for sample in selected(samples, reading.of):
         said = reading.least is None or sample.value >= reading.least
         if said and math.isfinite(sample.value):
-            groups[labels_of(sample, reading.by)].append(sample.value)
-    return {labels: Figure(worst(values)) for labels, values in groups.items()}
+            groups[labels_of(sample, reading.by)].setdefault(sample.value, sample)
+    found = {}
+    for labels, ones in groups.items():
+        value = worst(list(ones))
+        found[labels] = Figure(value, _counted(reading, ones[value], samples))
+    return found
+
+
+def _counted(reading: Reading, value: Sample, samples: Samples) -> int | None:
+    """How many observations a value rests on; None where no series says so."""
+    if reading.counted is None:
+        return None
+    for sample in selected(samples, reading.counted):
+        if sample.labels.items() <= value.labels.items():
+            return round(sample.value)
+    return None
 
 
 def _increases(

@@ -57,6 +57,21 @@ def test_values_are_kept_apart_by_all_labels_unless_said_otherwise(sample):
     }
 
 
+def test_a_value_rests_on_the_rows_of_its_own_window(sample):
+    reading = Reading(
+        read=Read.VALUE,
+        of=SeriesSelection(series="sidecar_psi"),
+        by=("model",),
+        counted=SeriesSelection(series="sidecar_rows"),
+    )
+    rows = [sample("sidecar_rows", 10 * n, model="m", window=f"{n}h") for n in (1, 2)]
+    psi = [sample("sidecar_psi", n, model="m", feature="x", window=f"{n}h") for n in (1, 2)]
+
+    assert read_after(reading, [*rows, *psi]) == {(("model", "m"),): Figure(2.0, 20)}
+    assert read_after(reading, [*rows, *psi], worst=min) == {(("model", "m"),): Figure(1.0, 10)}
+    assert read_after(reading, psi) == {(("model", "m"),): Figure(2.0, None)}
+
+
 def test_of_several_values_in_a_group_the_worst_counts(sample):
     samples = [sample("sidecar_x", 1, a="1", b="1"), sample("sidecar_x", 2, a="1", b="2")]
 
