@@ -37,8 +37,8 @@ def demo(
 ) -> None:
     """Train three models, put the sidecar before them, and watch real requests pass.
 
-    A canary answers 10 % of the applicants, a shadow gets a copy of every request.
-    Half-way through each lap of a minute the prices of cars rise: see drift appear.
+    A canary answers 10 % of the applicants, a shadow gets all requests too.
+    Half-way through each lap of a minute car prices rise: see drift appear.
     The data set (23 MB) is fetched once and kept. Ctrl-C ends everything.
     """
     console = Console(stderr=json)
