@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import msgspec
 from msgspec import Struct
 
-from sidecar.config.keys import Annotation, from_text, keys, shape, wording
+from sidecar.config.keys import Annotation, Shape, from_text, keys, shape, wording
 from sidecar.config.problems import ROOT, InvalidConfig, Problem, child, did_you_mean, shown
 from sidecar.config.settings import Settings
 from sidecar.config.units import Duration, Size
@@ -29,6 +29,9 @@ def find_problems(value: object, annotation: Annotation, path: str) -> Iterator[
     """What keeps a value from being of a type, in the order of the value."""
     parts = shape(annotation)
     if value is None and parts.optional:
+        return
+    if parts.variants and isinstance(value, dict):
+        yield from _variant_problems(value, parts, path)
         return
     if parts.choices:
         parts = shape(_choice(value, parts.choices))
@@ -51,6 +54,21 @@ def find_problems(value: object, annotation: Annotation, path: str) -> Iterator[
                 found=shown(value),
                 fix=_fix(value, parts.bare),
             )
+
+
+def _variant_problems(value: dict[str, object], parts: Shape, path: str) -> Iterator[Problem]:
+    """The problems of a section that is one of several, told apart by one of its keys."""
+    name = parts.tag_field or ""
+    kind = value.get(name)
+    if isinstance(kind, str) and kind in parts.variants:
+        yield from _section_problems(value, parts.variants[kind], path)
+    else:
+        yield Problem(
+            path=child(path, name),
+            expected=" or ".join(f"`{known}`" for known in parts.variants),
+            found=shown(kind),
+            fix=did_you_mean(kind, parts.variants) if isinstance(kind, str) else "",
+        )
 
 
 def _section_problems(

@@ -70,6 +70,9 @@ class _Override:
         self, value: object, annotation: Annotation, step: str
     ) -> tuple[str | int, Annotation]:
         parts = shape(annotation)
+        if parts.variants and isinstance(value, dict):
+            kind = str(value.get(parts.tag_field or ""))
+            parts = shape(parts.variants.get(kind, next(iter(parts.variants.values()))))
         if parts.section is not None:
             known = {key.name: key.annotation for key in keys(parts.section)}
             name = step.lower()

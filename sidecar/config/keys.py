@@ -7,6 +7,7 @@ is the one place that knows how msgspec and typing spell it.
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from types import NoneType, UnionType
@@ -54,11 +55,25 @@ class Shape:
     section: type[Struct] | None = None
 
     @property
-    def inner_section(self) -> type[Struct] | None:
-        """The section itself, or the one that each entry of a list or mapping is."""
-        if self.section is not None or self.item is None:
-            return self.section
-        return shape(self.item).section
+    def inner_sections(self) -> tuple[type[Struct], ...]:
+        """The section itself, or those that it or an entry of a list or mapping may be."""
+        if self.choices:
+            return tuple(inner for choice in self.choices for inner in shape(choice).inner_sections)
+        if self.section is None and self.item is not None:
+            return shape(self.item).inner_sections
+        return () if self.section is None else (self.section,)
+
+    @property
+    def variants(self) -> dict[str, type[Struct]]:
+        """Of a choice between sections, each by the value of the key that tells them apart."""
+        sections = [section for choice in self.choices if (section := shape(choice).section)]
+        return {str(section.__struct_config__.tag): section for section in sections}
+
+    @property
+    def tag_field(self) -> str | None:
+        """The key that tells the variants apart; None where there are none."""
+        sections = list(self.variants.values())
+        return sections[0].__struct_config__.tag_field if sections else None
 
     @property
     def members(self) -> tuple[str, ...]:
@@ -89,7 +104,25 @@ class Shape:
 
 
 def keys(section: type[Struct]) -> tuple[Key, ...]:
-    """The keys of a section, in the order in which they are declared."""
+    """The keys of a section, in the order in which they are declared; what it is comes first."""
+    return (*_tag(section), *_declared(section))
+
+
+def _tag(section: type[Struct]) -> Iterator[Key]:
+    """The key that tells a section from others that may stand in its place."""
+    name, tag = section.__struct_config__.tag_field, section.__struct_config__.tag
+    if name is not None:
+        yield Key(
+            name=name,
+            attribute=name,
+            annotation=Literal[tag],
+            description="Which kind it is.",
+            required=True,
+            default=None,
+        )
+
+
+def _declared(section: type[Struct]) -> tuple[Key, ...]:
     return tuple(
         Key(
             name=field.encode_name,
@@ -107,8 +140,7 @@ def sections_below(section: type[Struct]) -> tuple[type[Struct], ...]:
     """Every section that a section can hold, at any depth, each once, in the order of the keys."""
     found: dict[type[Struct], None] = {}
     for key in keys(section):
-        inner = shape(key.annotation).inner_section
-        if inner is not None:
+        for inner in shape(key.annotation).inner_sections:
             found |= dict.fromkeys((inner, *sections_below(inner)))
     return tuple(found)
 
@@ -151,7 +183,7 @@ def wording(annotation: Annotation) -> str:
     """A type in words that finish the sentence "expected ..."."""
     parts = shape(annotation)
     if parts.choices:
-        return " or ".join(wording(choice) for choice in parts.choices)
+        return " or ".join(dict.fromkeys(wording(choice) for choice in parts.choices))
     if parts.section is not None:
         return "a mapping"
     if parts.item is not None:
@@ -187,8 +219,8 @@ def from_text(kind: type, value: object) -> Duration | Size:
 def _description(parts: Shape) -> str:
     """The key's own text; else that of the section it holds, or of the sections in it."""
     text = parts.constraint("description")
-    section = parts.inner_section
-    return str(text or (inspect.getdoc(section) if section is not None else None) or "")
+    sections = parts.inner_sections
+    return str(text or (inspect.getdoc(sections[0]) if sections else None) or "")
 
 
 def _default(field: msgspec.structs.FieldInfo) -> object:

@@ -127,7 +127,8 @@ _SCALARS: Final = {
 def reference_page() -> str:
     """The page as Markdown."""
     parts = [_INTRODUCTION]
-    for title, section in _sections(Settings, ""):
+    # Sections of one title are one: what several kinds of sink have in common is said once.
+    for title, section in dict.fromkeys(_sections(Settings, "")):
         parts.append(f"### {title}\n\n{inspect.getdoc(section)}\n")
         rows = ["| key | type | default | meaning |", "|---|---|---|---|"]
         rows += [_row(key, _below(title, key)) for key in keys(section)]
@@ -139,18 +140,29 @@ def _sections(section: type[Struct], title: str) -> Iterator[tuple[str, type[Str
     """Every section with its title, which is the path to it; depth first, in the order of keys."""
     yield title or "Top level", section
     for key in keys(section):
-        inner = shape(key.annotation).inner_section
-        if inner is not None:
-            yield from _sections(inner, _below(title, key))
+        inner = shape(key.annotation).inner_sections
+        for one in inner:
+            below = _below(title, key)
+            yield from _sections(one, _of_kind(below, one) if len(inner) > 1 else below)
 
 
 def _below(title: str, key: Key) -> str:
     """The title of what a key holds: `models.<name>`, `routes[]`, `limits`."""
     parts = shape(key.annotation)
-    path = key.name if title in ("", "Top level") else f"{title.strip('`')}.{key.name}"
+    path = key.name if title in ("", "Top level") else f"{_path(title)}.{key.name}"
     if parts.item is None:
         return f"`{path}`"
     return f"`{path}.<name>`" if parts.key is not None else f"`{path}[]`"
+
+
+def _of_kind(title: str, section: type[Struct]) -> str:
+    """The title of one of several sections that may stand in the same place: `sinks[]`, http."""
+    return f"{title}: {section.__struct_config__.tag}"
+
+
+def _path(title: str) -> str:
+    """The path in a title."""
+    return title.partition(":")[0].strip("`")
 
 
 def _row(key: Key, inner_title: str) -> str:
@@ -161,6 +173,11 @@ def _row(key: Key, inner_title: str) -> str:
 
 def _type(annotation: Annotation, inner_title: str) -> str:
     parts = shape(annotation)
+    if parts.variants:
+        return " or ".join(
+            f"[{kind}](#{_anchor(_of_kind(inner_title, section))})"
+            for kind, section in parts.variants.items()
+        )
     if parts.choices:
         return " or ".join(_type(choice, inner_title) for choice in parts.choices)
     if parts.section is not None:
@@ -177,6 +194,8 @@ def _type(annotation: Annotation, inner_title: str) -> str:
 def _of(item: Annotation, inner_title: str) -> str:
     """What a list or mapping holds, as far as there is something to say about it."""
     parts = shape(item)
+    if parts.variants:
+        return f" of {_type(item, inner_title)}"
     if parts.section is not None:
         return f" of [sections](#{_anchor(inner_title)})"
     return (

@@ -8,12 +8,19 @@ exist, files that must be readable) is checked by `sidecar.config.rules`.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
 from sidecar.config.alerting import AlertSettings
 from sidecar.config.monitoring import DriftSettings, MonitorSettings, Segment
+from sidecar.config.recording import (
+    CaptureSettings,
+    DeadLetterSettings,
+    JournalSettings,
+    RedactSettings,
+)
+from sidecar.config.sinks import SinkSettings
 from sidecar.config.units import Duration, Size
 from sidecar.payload import PayloadSettings
 
@@ -35,10 +42,7 @@ Name = Annotated[
     ),
 ]
 
-ForLater = Annotated[dict[str, Any] | None, _doc("Accepted; this version does not act on it.")]
-ListForLater = Annotated[
-    tuple[dict[str, Any], ...], _doc("Accepted; this version does not act on it.")
-]
+_FOR_LATER = "Accepted; this version does not act on it."
 
 
 class _Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -223,7 +227,7 @@ class RouteSettings(_Settings, frozen=True, kw_only=True):
     segments: Annotated[
         tuple[Segment, ...], _doc("Keys by which the numbers of the route are also kept apart.")
     ] = ()
-    capture: ForLater = None
+    capture: Annotated[CaptureSettings, _doc(_FOR_LATER)] = field(default_factory=CaptureSettings)
 
 
 class Limits(_Settings, frozen=True, kw_only=True):
@@ -325,9 +329,19 @@ class Settings(_Settings, frozen=True, kw_only=True):
     monitor: MonitorSettings = field(default_factory=MonitorSettings)
     drift: DriftSettings = field(default_factory=DriftSettings)
     alerts: AlertSettings = field(default_factory=AlertSettings)
-    sinks: ListForLater = ()
+    journal: Annotated[JournalSettings, _doc(_FOR_LATER)] = field(default_factory=JournalSettings)
+    redact: Annotated[RedactSettings, _doc(_FOR_LATER)] = field(default_factory=RedactSettings)
+    sinks: Annotated[tuple[SinkSettings, ...], _doc(_FOR_LATER)] = ()
+    dead_letters: Annotated[DeadLetterSettings, _doc(_FOR_LATER)] = field(
+        default_factory=DeadLetterSettings
+    )
 
     @property
     def listeners(self) -> tuple[str, ...]:
         """All listen addresses."""
         return (self.listen,) if isinstance(self.listen, str) else self.listen
+
+    @property
+    def journal_directory(self) -> str:
+        """Where the journal is."""
+        return self.journal.path or f"{self.state_dir}/journal"

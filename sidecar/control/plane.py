@@ -38,6 +38,10 @@ NEEDS_RESTART: Final = (
     "log",
     "monitor.enabled",
     "monitor.memory",
+    "journal",
+    "redact",
+    "sinks",
+    "dead_letters",
 )
 """What is settled when the processes start; a reload reports a change of these, no more."""
 

@@ -181,4 +181,6 @@ def _defaults(kind: type[Struct]) -> dict[str, object]:
 
 
 _REQUIRED: Final = object()
-_DEFAULTS: Final = {kind: _defaults(kind) for kind in (Record, Captured)}
+_DEFAULTS: Final[dict[type[Struct], dict[str, object]]] = {
+    kind: _defaults(kind) for kind in (Record, Captured)
+}

@@ -5,6 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sidecar.config.problems import Finding, Remark, Severity
+from sidecar.config.recording import (
+    CaptureSettings,
+    DeadLetterSettings,
+    JournalSettings,
+    RedactSettings,
+)
 from sidecar.config.settings import Settings
 
 
@@ -12,13 +18,16 @@ def examine_unused(settings: Settings) -> Iterator[Finding]:
     """A note for each such key that is used."""
     given = {
         **{
-            f"$.routes[{index}].capture": route.capture
+            f"$.routes[{index}].capture": route.capture != CaptureSettings()
             for index, route in enumerate(settings.routes)
         },
-        "$.sinks": settings.sinks,
+        "$.journal": settings.journal != JournalSettings(),
+        "$.redact": settings.redact != RedactSettings(),
+        "$.sinks": settings.sinks != (),
+        "$.dead_letters": settings.dead_letters != DeadLetterSettings(),
     }
-    for path, value in given.items():
-        if value:
+    for path, is_given in given.items():
+        if is_given:
             yield Remark(
                 path=path,
                 text="accepted; this version does not act on it",

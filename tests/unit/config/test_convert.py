@@ -162,7 +162,8 @@ def test_the_least_configuration_gets_every_default():
             (
                 "$.zzz: expected a known key, found `zzz`; known: `listen`, `tls`, `admin`, "
                 "`workers`, `state_dir`, `models`, `routes`, `limits`, `metrics`, `drain`, `log`, "
-                "`monitor`, `drift`, `alerts`, `sinks`"
+                "`monitor`, `drift`, `alerts`, `journal`, `redact`, "
+                "`sinks`, `dead_letters`"
             ),
         ),
     ],

@@ -28,7 +28,7 @@ def update() -> RoutingUpdate:
                     "sticky": {"cookie": "session"},
                     "payload": {"codec": "open-inference", "features": ["age", "income"]},
                     "segments": [{"name": "region", "from": {"header": "x-region"}}],
-                    "capture": {"any": [1, None, 2.5, {"nested": True}]},
+                    "capture": {"bodies": 0.1, "models": {"next": 1}, "max_body": "1MiB"},
                 }
             ],
             "limits": {"idle_timeout": "1.5s"},
@@ -56,6 +56,7 @@ def test_quantities_keep_their_types(update):
     assert type(received.routes[0].shadows[0].max_body) is Size
     assert type(received.cells[0].role) is Role
     assert type(received.routes[0].payload.codec) is Protocol
+    assert type(received.routes[0].capture.max_body) is Size
 
 
 def test_an_update_that_lacks_what_has_a_default_is_read(update):
