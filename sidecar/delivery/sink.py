@@ -9,21 +9,22 @@ in one way for all sinks (`sidecar.delivery.pump`).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from msgspec import Struct
 
 from sidecar.model import CellKey
+from sidecar.records import Record
 
 
-class Item(Struct, frozen=True, kw_only=True):
+class Item(Struct, frozen=True, kw_only=True, gc=False):
     """A record on its way. `id` is the same every time it is sent: sinks drop duplicates by it.
 
     `payload` is the record as the journal holds it (`sidecar.records.encode`).
     """
 
     id: str
-    record: Any
+    record: Record
     payload: bytes
     cell: CellKey
 
