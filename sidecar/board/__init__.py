@@ -1,5 +1,6 @@
 """Numbers that only add up, in memory shared by all processes: who writes them, who reads them."""
 
+from sidecar.board.accounts import Accounts
 from sidecar.board.board import Board
 from sidecar.board.jit import Kernels, WarmReport, warm
 from sidecar.board.layout import (
@@ -14,6 +15,7 @@ from sidecar.board.recorder import Recorder
 
 __all__ = [
     "LATENCY_COLUMNS",
+    "Accounts",
     "Board",
     "BoardLayout",
     "CellCounter",

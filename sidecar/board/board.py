@@ -9,6 +9,7 @@ import mmap
 import os
 from typing import Self
 
+from sidecar.board.accounts import Accounts, read_accounts, take_over
 from sidecar.board.jit import Kernels, warm
 from sidecar.board.layout import BoardLayout
 from sidecar.board.memory import allocate_shared
@@ -48,6 +49,14 @@ class Board:
         Raises IndexError when the board has no such worker.
         """
         return Recorder(self.layout, self._slice(worker_index), self.kernels)
+
+    def take_over(self, worker_index: int, run: int) -> None:
+        """A new process begins to count for this worker; `run` tells it from those before it."""
+        take_over(self.layout, self._slice(worker_index), run)
+
+    def accounts(self) -> Accounts:
+        """What has to be found in the journal, worker by worker."""
+        return read_accounts(self.layout, self._slices())
 
     def snapshot(self) -> Snapshot:
         """All numbers as they stand now."""

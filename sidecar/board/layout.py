@@ -48,7 +48,7 @@ from typing import Self
 
 import numpy as np
 
-from sidecar.model import ShadowOutcome, StatusClass
+from sidecar.model import DropReason, ShadowOutcome, StatusClass
 from sidecar.sketch import BlockCounter, Edges, IntArray, WatchCounter, latency_edges
 
 WORD_BYTES = 8
@@ -60,7 +60,11 @@ LATENCY_COLUMNS = ("total", "upstream", "first_byte", "overhead")
 
 
 class CellCounter(IntEnum):
-    """What is counted in a cell: how exchanges ended, retries, and what became of mirrors."""
+    """What is counted in a cell: how exchanges ended, retries, what became of mirrors and records.
+
+    `RECORDS_BEFORE` is no count: it is how many exchanges had yet to be found in the journal when
+    the worker's process began, see `sidecar.board.accounts`.
+    """
 
     STATUS_1XX = 0
     STATUS_2XX = 1
@@ -81,6 +85,15 @@ class CellCounter(IntEnum):
     SHADOW_RESET = 16
     SHADOW_TIMEOUT = 17
     SHADOW_BROKEN = 18
+    RECORDS_SAMPLED_OUT = 19
+    RECORDS_BEFORE = 20
+    DROPPED_QUEUE_FULL = 21
+    DROPPED_TOO_LARGE = 22
+    DROPPED_DISK_FULL = 23
+    DROPPED_JOURNAL_FULL = 24
+    DROPPED_WRITE_ERROR = 25
+    DROPPED_CLOSED = 26
+    DROPPED_FAULT = 27
 
     @classmethod
     def of_status(cls, status: StatusClass) -> CellCounter:
@@ -93,11 +106,17 @@ class CellCounter(IntEnum):
         """The counter of mirrored requests that ended so."""
         return cls[f"SHADOW_{outcome.value.upper()}"]
 
+    @classmethod
+    def of_drop(cls, reason: DropReason) -> CellCounter:
+        """The counter of records that were dropped so."""
+        return cls[f"DROPPED_{reason.value.upper()}"]
+
 
 class WorkerGauge(IntEnum):
     """One number of a worker as a whole.
 
-    `REJECTED_*` count the answers that the sidecar itself originated, by status.
+    `REJECTED_*` count the answers that the sidecar itself originated, by status. `RUN` tells the
+    present process of the worker from those before it (0: it is just taking over).
     """
 
     IN_FLIGHT = 0
@@ -121,6 +140,7 @@ class WorkerGauge(IntEnum):
     ACCEPT_PAUSED = 18
     DRAINING = 19
     SHADOWS_IN_FLIGHT = 20
+    RUN = 21
 
     @classmethod
     def rejected(cls, status: int) -> WorkerGauge:

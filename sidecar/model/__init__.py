@@ -3,7 +3,7 @@
 from sidecar.model.cells import CellKey
 from sidecar.model.columns import ColumnKind, ColumnPart
 from sidecar.model.latencies import LATENCY_DECADES, LONGEST_LATENCY_NS, SHORTEST_LATENCY_NS
-from sidecar.model.names import Role, ShadowOutcome, StatusClass
+from sidecar.model.names import DropReason, Role, ShadowOutcome, StatusClass
 
 __all__ = [
     "LATENCY_DECADES",
@@ -12,6 +12,7 @@ __all__ = [
     "CellKey",
     "ColumnKind",
     "ColumnPart",
+    "DropReason",
     "Role",
     "ShadowOutcome",
     "StatusClass",

@@ -45,3 +45,15 @@ class ShadowOutcome(StrEnum):
     RESET = "reset"  # the connection ended before the answer was complete
     TIMEOUT = "timeout"
     BROKEN = "broken"  # the answer was not HTTP
+
+
+class DropReason(StrEnum):
+    """Why an exchange that should be recorded is not: each is counted, none is an error of its."""
+
+    QUEUE_FULL = "queue_full"  # the disk does not keep up
+    TOO_LARGE = "too_large"  # the record is larger than the queue
+    DISK_FULL = "disk_full"
+    JOURNAL_FULL = "journal_full"  # the worker's share of `journal.retain` is used up
+    WRITE_ERROR = "write_error"
+    CLOSED = "closed"  # the worker was already ending
+    FAULT = "fault"  # a defect of ours; the log says where

@@ -5,7 +5,7 @@ import pytest
 
 from sidecar.board import LATENCY_COLUMNS, BoardLayout, CellCounter, ModelGauge, WorkerGauge
 from sidecar.board.layout import PAGE_BYTES, SliceView, WatchField, fingerprint
-from sidecar.model import ShadowOutcome, StatusClass
+from sidecar.model import DropReason, ShadowOutcome, StatusClass
 from sidecar.sketch import Edges
 
 LAYOUT = BoardLayout(workers=2, cells=4, model_rows=3, arena_words=1000)
@@ -28,7 +28,9 @@ def test_every_shadow_outcome_has_a_counter_of_its_own():
 def test_statuses_and_outcomes_and_retries_are_all_the_counters_there_are():
     known = {CellCounter.of_status(status) for status in StatusClass}
     known |= {CellCounter.of_shadow(outcome) for outcome in ShadowOutcome}
-    assert set(CellCounter) == known | {CellCounter.RETRIES}
+    known |= {CellCounter.of_drop(reason) for reason in DropReason}
+    others = {CellCounter.RETRIES, CellCounter.RECORDS_SAMPLED_OUT, CellCounter.RECORDS_BEFORE}
+    assert set(CellCounter) == known | others
 
 
 @pytest.mark.parametrize("names", [CellCounter, WorkerGauge, ModelGauge])
