@@ -1,1 +1,57 @@
-"""The durable spool between workers and whoever wants their records."""
+"""The durable spool between workers and whoever wants their records.
+
+A worker appends to segment files of its own (`Writer`); consumers in the controller read them from
+a `Position` on (`Reader`), which each keeps in a `Cursor`. The layout of a file stands above the
+code that packs it, `sidecar.journal.layout`; docs/journal.md tells the whole.
+"""
+
+from sidecar.journal.bookkeeper import Account, Bookkeeper, Books
+from sidecar.journal.cursor import Cursor, Standing
+from sidecar.journal.layout import UNKNOWN_CELL, Subjects
+from sidecar.journal.limits import Fsync, WriterLimits
+from sidecar.journal.position import START, Position, SlotPosition
+from sidecar.journal.quarantine import Quarantine
+from sidecar.journal.reader import Batch, Entry, Reader, read
+from sidecar.journal.retention import (
+    Bounds,
+    Plan,
+    Segment,
+    count_after,
+    needs,
+    past,
+    plan_retention,
+    remove,
+    survey,
+)
+from sidecar.journal.writer import Failure, Writer
+
+__all__ = [
+    "START",
+    "UNKNOWN_CELL",
+    "Account",
+    "Batch",
+    "Bookkeeper",
+    "Books",
+    "Bounds",
+    "Cursor",
+    "Entry",
+    "Failure",
+    "Fsync",
+    "Plan",
+    "Position",
+    "Quarantine",
+    "Reader",
+    "Segment",
+    "SlotPosition",
+    "Standing",
+    "Subjects",
+    "Writer",
+    "WriterLimits",
+    "count_after",
+    "needs",
+    "past",
+    "plan_retention",
+    "read",
+    "remove",
+    "survey",
+]

@@ -1,0 +1,177 @@
+"""Which segments go: by bytes and by age, those that nobody needs before those that somebody does.
+
+    segments = survey(directory)
+    plan = plan_retention(segments, positions, bounds, now_ns)
+    remove each of plan.free
+    for each of plan.expired: every consumer for which `needs` is true counts what it loses
+        (`count_after`), saves a cursor that is `past` the segment, and then it is removed
+
+A process that dies in between has lost nothing that is not counted: the segment is still there, and
+nobody needs it any more.
+
+The segment that a living writer has open is never removed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from sidecar.journal.position import Position, SlotPosition
+from sidecar.journal.reader import Reader
+from sidecar.journal.segments import (
+    COMPRESSED,
+    segment_path,
+    sequences_of,
+    slots_of,
+    writer_lives,
+)
+from sidecar.model.cells import CellKey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """A segment as it lies there. `open`: a living writer may still append to it."""
+
+    slot: int
+    sequence: int
+    path: Path
+    size_bytes: int
+    ended_ns: int  # wall clock of its last record
+    open: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """How much may stay: of all slots, of one slot, and for how long."""
+
+    total_bytes: int
+    slot_bytes: int
+    age_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What goes: `free` nobody needs, `expired` somebody has not read yet."""
+
+    free: tuple[Segment, ...]
+    expired: tuple[Segment, ...]
+
+
+def survey(directory: Path) -> list[Segment]:
+    """All segments, the oldest first. Raises OSError."""
+    found = []
+    for slot in slots_of(directory):
+        lives = writer_lives(directory, slot)
+        sequences = sequences_of(directory, slot)
+        for sequence in sequences:
+            last = sequence == sequences[-1]
+            segment = _segment(directory, slot, sequence, is_open=last and lives)
+            if segment is not None:
+                found.append(segment)
+    return sorted(found, key=lambda one: (one.ended_ns, one.slot, one.sequence))
+
+
+def needs(segment: Segment, position: Position) -> bool:
+    """Whether a consumer at `position` may have something to read in a segment."""
+    return position.of(segment.slot).sequence <= segment.sequence
+
+
+def plan_retention(
+    segments: Iterable[Segment], positions: Collection[Position], bounds: Bounds, now_ns: int
+) -> Plan:
+    """Choose what goes. Pure; `segments` oldest first.
+
+    What is over age goes. Where there are too many bytes, the oldest that nobody needs go first,
+    then the oldest that somebody needs.
+    """
+    kept = [one for one in segments if not one.open]
+    always = [one for one in segments if one.open]
+    before_ns = now_ns - int(bounds.age_s * 1e9)
+    gone = [one for one in kept if one.ended_ns < before_ns]
+    kept = [one for one in kept if one.ended_ns >= before_ns]
+    for slot in sorted({one.slot for one in kept}):
+        excess = sum(one.size_bytes for one in (*kept, *always) if one.slot == slot)
+        of_slot = [one for one in kept if one.slot == slot]
+        gone += _oldest(of_slot, positions, excess - bounds.slot_bytes)
+    chosen = set(gone)
+    kept = [one for one in kept if one not in chosen]
+    excess = sum(one.size_bytes for one in (*kept, *always))
+    gone += _oldest(kept, positions, excess - bounds.total_bytes)
+    return Plan(
+        free=tuple(one for one in gone if not _needed(one, positions)),
+        expired=tuple(one for one in gone if _needed(one, positions)),
+    )
+
+
+def count_after(directory: Path, segment: Segment, position: Position) -> dict[CellKey, int]:
+    """The records of a segment that a consumer at `position` has not read.
+
+    Raises OSError, ConfigError (zstandard is not installed).
+    """
+    at = position.of(segment.slot)
+    if at.sequence > segment.sequence:
+        return {}
+    if at.sequence < segment.sequence:
+        at = SlotPosition(sequence=segment.sequence)
+    counts: dict[CellKey, int] = {}
+    reader = Reader(directory)
+    try:
+        while True:
+            portion = reader.slot(segment.slot).read(at, 4096, 4 * 1024 * 1024)
+            for entry in portion.entries:
+                if entry.segment == segment.sequence:
+                    counts[entry.cell] = counts.get(entry.cell, 0) + 1
+            if portion.next == at or portion.next.sequence > segment.sequence:
+                return counts
+            at = portion.next
+    finally:
+        reader.close()
+
+
+def past(segment: Segment, position: Position) -> Position:
+    """The position of a consumer that lets go of a segment."""
+    if not needs(segment, position):
+        return position
+    return position.moved(segment.slot, SlotPosition(sequence=segment.sequence + 1))
+
+
+def remove(segment: Segment) -> None:
+    """Delete a segment. Raises OSError; it being gone is none."""
+    with contextlib.suppress(FileNotFoundError):
+        segment.path.unlink()
+
+
+def _segment(directory: Path, slot: int, sequence: int, *, is_open: bool) -> Segment | None:
+    plain = segment_path(directory, slot, sequence)
+    for path in (plain, plain.with_suffix(COMPRESSED)):
+        with contextlib.suppress(FileNotFoundError):
+            status = path.stat()
+            return Segment(
+                slot=slot,
+                sequence=sequence,
+                path=path,
+                size_bytes=status.st_size,
+                ended_ns=status.st_mtime_ns,
+                open=is_open,
+            )
+    return None
+
+
+def _needed(segment: Segment, positions: Collection[Position]) -> bool:
+    return any(needs(segment, position) for position in positions)
+
+
+def _oldest(
+    segments: Iterable[Segment], positions: Collection[Position], excess_bytes: int
+) -> list[Segment]:
+    """As many as are needed to get rid of so many bytes."""
+    gone = []
+    for segment in sorted(segments, key=lambda one: _needed(one, positions)):
+        if excess_bytes <= 0:
+            break
+        excess_bytes -= segment.size_bytes
+        gone.append(segment)
+    return gone

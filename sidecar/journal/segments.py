@@ -1,0 +1,161 @@
+"""Where segments lie, and how to read bytes of one, compressed or not.
+
+    <journal>/<slot, 2 digits>/<sequence, 10 digits>.seg
+    <journal>/<slot, 2 digits>/<sequence, 10 digits>.seg.zst
+
+The second is the first, compressed by the controller some time after the writer had closed it.
+Offsets always mean the uncompressed bytes. While one replaces the other both exist for a moment;
+the uncompressed one is read then.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+from pathlib import Path
+from typing import IO, Final, Protocol
+
+from sidecar.errors import ConfigError
+
+PRIVATE: Final = 0o700
+FILE_MODE: Final = 0o600
+SUFFIX: Final = ".seg"
+COMPRESSED: Final = ".seg.zst"
+
+_NAME: Final = re.compile(r"([0-9]{10,})\.seg(\.zst)?", re.ASCII)
+_SLOT: Final = re.compile(r"[0-9]{2,5}", re.ASCII)
+_DISCARD_BYTES: Final = 1024 * 1024
+
+
+class Source(Protocol):
+    """The uncompressed bytes of one segment."""
+
+    def pread(self, size: int, offset: int) -> bytes:
+        """At most `size` bytes; fewer only at the end. Raises OSError."""
+        ...
+
+    def vanished(self) -> bool:
+        """Whether no name leads to these bytes any more."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the file."""
+        ...
+
+
+def slot_directory(directory: Path, slot: int) -> Path:
+    """Where the segments of a slot lie."""
+    return directory / f"{slot:02d}"
+
+
+def segment_path(directory: Path, slot: int, sequence: int) -> Path:
+    """Where a segment lies while it is not compressed."""
+    return slot_directory(directory, slot) / f"{sequence:010d}{SUFFIX}"
+
+
+def slots_of(directory: Path) -> list[int]:
+    """The slots that have a directory, in order; none when there is no journal."""
+    return sorted(int(name) for name in _names_in(directory) if _SLOT.fullmatch(name))
+
+
+def sequences_of(directory: Path, slot: int) -> list[int]:
+    """The segments of a slot, in order; none when it has no directory."""
+    matches = map(_NAME.fullmatch, _names_in(slot_directory(directory, slot)))
+    return sorted({int(found[1]) for found in matches if found is not None})
+
+
+def open_segment(directory: Path, slot: int, sequence: int) -> Source | None:
+    """The bytes of a segment; None when it is gone. Raises OSError; ConfigError (no zstandard)."""
+    path = segment_path(directory, slot, sequence)
+    with contextlib.suppress(FileNotFoundError):
+        return _Plain(path)
+    with contextlib.suppress(FileNotFoundError):
+        return _Compressed(path.with_suffix(COMPRESSED))
+    return None
+
+
+def writer_lives(directory: Path, slot: int) -> bool:
+    """Whether a writer holds this slot: it locks the directory as long as its process lives."""
+    try:
+        descriptor = os.open(slot_directory(directory, slot), os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _names_in(directory: Path) -> list[str]:
+    try:
+        with os.scandir(directory) as entries:
+            return [entry.name for entry in entries]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+class _Plain:
+    """A segment as it was written."""
+
+    __slots__ = ("_descriptor",)
+
+    def __init__(self, path: Path) -> None:
+        self._descriptor = os.open(path, os.O_RDONLY)
+
+    def pread(self, size: int, offset: int) -> bytes:
+        return os.pread(self._descriptor, size, offset)
+
+    def vanished(self) -> bool:
+        return os.fstat(self._descriptor).st_nlink == 0
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+
+class _Compressed:
+    """A compressed segment, read from front to back; going back starts over."""
+
+    __slots__ = ("_at", "_file", "_stream")
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("rb")
+        self._stream: IO[bytes] = _decompressing(self._file)
+        self._at = 0
+
+    def pread(self, size: int, offset: int) -> bytes:
+        if offset < self._at:
+            self._file.seek(0)
+            self._stream = _decompressing(self._file)
+            self._at = 0
+        while self._at < offset:
+            if not self._read(min(offset - self._at, _DISCARD_BYTES)):
+                return b""
+        return self._read(size)
+
+    def vanished(self) -> bool:
+        return os.fstat(self._file.fileno()).st_nlink == 0
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _read(self, size: int) -> bytes:
+        data = self._stream.read(size)
+        self._at += len(data)
+        return data
+
+
+def _decompressing(file: IO[bytes]) -> IO[bytes]:
+    try:
+        import zstandard  # noqa: PLC0415 -- an optional library
+    except ImportError:
+        raise ConfigError(
+            "the journal holds compressed segments; pip install 'model-sidecar[zstd]'",
+            path="$.journal.compress",
+        ) from None
+    stream: IO[bytes] = zstandard.ZstdDecompressor().stream_reader(file)
+    return stream
