@@ -1,0 +1,187 @@
+"""Finds in the journal what the answering models failed, and keeps it as dead letters.
+
+A consumer of the journal like any sink: it has a position of its own, which moves only behind what
+is in the store, so a record may come twice and is one letter. Nearly all records are no failures;
+of those only the first fields are decoded.
+
+A failure is an exchange of a primary or canary that ended as `5xx` or `error`: refused connections,
+timeouts, broken answers. `aborted` is the client's doing, `fallback` was answered after all, and
+what a shadow does concerns nobody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from sidecar.delivery.dead_letters.database import StoreUnavailable
+from sidecar.delivery.dead_letters.store import DeadLetterStore
+from sidecar.delivery.retries import RetryPolicy
+from sidecar.errors import SidecarError
+from sidecar.journal import Batch, Cursor, Entry, Position, Reader, Standing
+from sidecar.model import Role, StatusClass
+from sidecar.records import Record, RecordError, decode
+
+LOOK_S: Final = 0.5
+"""How often it is looked for more when there is none."""
+
+SAVE_S: Final = 2.0
+"""How often the position is saved; a killed process reads so much again."""
+
+BATCH_RECORDS: Final = 2000
+BATCH_BYTES: Final = 4 * 1024 * 1024
+
+FAILED: Final = frozenset({StatusClass.SERVER_ERROR, StatusClass.ERROR})
+KEPT: Final = "dead_lettered"
+PASSED: Final = "passed"
+
+_PATIENCE: Final = RetryPolicy(first_s=1.0, longest_s=30.0)
+
+log: Final = logging.getLogger("sidecar.delivery")
+
+
+class Glance(Struct, frozen=True, array_like=True, gc=False):
+    """The first fields of `sidecar.records.Record`, in its order; the rest is skipped."""
+
+    v: int
+    id: str
+    request_id: str
+    at_ns: int
+    route: str
+    model: str
+    role: Role
+    status: int
+    outcome: StatusClass
+
+
+_GLANCES: Final = msgspec.msgpack.Decoder(Glance)
+
+
+class FailedPredictions:
+    """Reads a journal to its end, again and again. `monotonic_s` says when to save the position.
+
+    `unreadable` counts records that could not be decoded, `lost` those that the journal lost before
+    they were read here. `chance` in [0, 1) spreads pauses after failures.
+    """
+
+    def __init__(
+        self,
+        store: DeadLetterStore,
+        reader: Reader,
+        cursor: Cursor,
+        *,
+        monotonic_s: Callable[[], float],
+        chance: Callable[[], float],
+    ) -> None:
+        self.unreadable = 0
+        self.lost = 0
+        self._store = store
+        self._reader = reader
+        self._cursor = cursor
+        self._monotonic_s = monotonic_s
+        self._chance = chance
+        self._standing = Standing()
+        self._totals: dict[str, Counter[str]] = {KEPT: Counter(), PASSED: Counter()}
+        self._saved: Position | None = None
+        self._saved_s = 0.0
+
+    @property
+    def standing(self) -> Standing:
+        """How far it is, and of how many records of each model it kept and passed."""
+        return self._standing
+
+    async def open(self) -> None:
+        """Go on where an earlier process was."""
+        self._standing = await asyncio.to_thread(self._cursor.load)
+        self._saved = self._standing.position
+        for name, totals in self._totals.items():
+            totals.update(self._standing.totals.get(name, {}))
+
+    async def close(self) -> None:
+        """Save the position, and let go of the files."""
+        await self._save()
+        await asyncio.to_thread(self._reader.close)
+
+    async def run(self) -> None:
+        """Read until cancelled. What cannot be read or kept now is tried again."""
+        failures = 0
+        while True:
+            try:
+                more = await self.look()
+            except (StoreUnavailable, SidecarError, OSError) as error:
+                failures += 1
+                if failures == 1:
+                    log.error(  # noqa: TRY400 - foreseen; the reason says it all
+                        "failed predictions cannot be kept; trying again",
+                        extra={"reason": str(error)},
+                    )
+                await asyncio.sleep(_PATIENCE.wait_s(failures, self._chance()))
+                continue
+            if failures:
+                log.info("failed predictions are kept again")
+            failures = 0
+            if self._monotonic_s() - self._saved_s >= SAVE_S:
+                await self._save()
+            if not more:
+                await asyncio.sleep(LOOK_S)
+
+    async def look(self) -> bool:
+        """Keep the failures of the next batch; False when there was none.
+
+        Raises StoreUnavailable and OSError; then it stands where it stood.
+        """
+        batch, failed, unreadable = await asyncio.to_thread(self._read)
+        await self._store.add_failed_predictions(failed)
+        self.unreadable += unreadable
+        self.lost += sum(batch.corrupt.values())
+        self._totals[KEPT].update(record.model for record in failed)
+        self._totals[PASSED].update(entry.cell.model for entry in batch.entries)
+        self._totals[PASSED].subtract(record.model for record in failed)
+        self._standing = Standing(
+            position=batch.next,
+            totals={name: dict(totals) for name, totals in self._totals.items()},
+        )
+        return bool(batch.entries)
+
+    def _read(self) -> tuple[Batch, list[Record], int]:
+        batch = self._reader.read(
+            self._standing.position, max_records=BATCH_RECORDS, max_bytes=BATCH_BYTES
+        )
+        failed = []
+        unreadable = 0
+        for entry in batch.entries:
+            try:
+                if _has_failed(entry):
+                    failed.append(decode(entry.payload))
+            except (msgspec.DecodeError, UnicodeDecodeError, RecordError):
+                unreadable += 1
+        return batch, failed, unreadable
+
+    async def _save(self) -> None:
+        self._saved_s = self._monotonic_s()
+        standing = self._standing
+        if standing.position == self._saved:
+            return
+        try:
+            await asyncio.to_thread(self._cursor.save, standing)
+        except OSError as error:
+            log.warning(
+                "the place in the journal cannot be saved; after a restart more is read again",
+                extra={"consumer": "dead letters", "reason": str(error)},
+            )
+            return
+        self._saved = standing.position
+
+
+def _has_failed(entry: Entry) -> bool:
+    """Whether a record is of a failed prediction. Raises msgspec.DecodeError when it is none."""
+    if entry.cell.role is Role.SHADOW:
+        return False
+    glance = _GLANCES.decode(entry.payload)
+    return glance.outcome in FAILED and glance.role is not Role.SHADOW
