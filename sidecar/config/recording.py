@@ -12,7 +12,9 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from sidecar.config.units import Duration, Size
-from sidecar.records.redaction import SECRET_HEADERS, ColumnRule, How, PointerRule
+from sidecar.records.hiding import How
+from sidecar.records.naming import SECRET_HEADERS, ColumnRule, PointerRule, RedactionRules
+from sidecar.records.policy import CapturePolicy
 
 
 def _doc(text: str) -> Meta:
@@ -46,6 +48,12 @@ class CaptureSettings(_Settings, frozen=True, kw_only=True):
     max_body: Annotated[
         Size, _doc("Of a longer body only so much is kept, and its length; see `dead_letters`.")
     ] = Size(64 * 1024)
+
+    def policy(self) -> CapturePolicy:
+        """What decides by these settings; it learns, so each route of a worker has its own."""
+        return CapturePolicy(
+            bodies=self.bodies, models=self.models, failures=self.failures, unusual=self.unusual
+        )
 
 
 class Fsync(StrEnum):
@@ -95,7 +103,7 @@ class RedactSettings(_Settings, frozen=True, kw_only=True):
 
     headers: Annotated[
         tuple[str, ...],
-        _doc("Header fields that are always left out, even if `capture.headers` names them."),
+        _doc("Header fields that are secret, in whatever case they are written."),
     ] = SECRET_HEADERS
     pointers: Annotated[
         tuple[PointerRule, ...], _doc("Places in JSON bodies of requests and answers.")
@@ -116,6 +124,17 @@ class RedactSettings(_Settings, frozen=True, kw_only=True):
         str | None, _doc("File with the key of `hash`: 16 bytes or more, the same on all hosts.")
     ] = None
     key_env: Annotated[str | None, _doc("Variable of the environment with that key.")] = None
+
+    @property
+    def rules(self) -> RedactionRules:
+        """What a redactor goes by."""
+        return RedactionRules(
+            headers=self.headers,
+            pointers=self.pointers,
+            columns=self.columns,
+            query=self.query,
+            how=self.how,
+        )
 
 
 class DeadLetterSettings(_Settings, frozen=True, kw_only=True):

@@ -56,6 +56,7 @@ class Withheld(StrEnum):
     ENCODED = "encoded"  # compressed
     INCOMPLETE = "incomplete"  # only its beginning was there
     TOO_LARGE = "too_large"  # more than is parsed for redaction
+    UNNAMED = "unnamed"  # rows in which nobody knows how the columns are called
 
 
 class Captured(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
