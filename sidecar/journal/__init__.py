@@ -8,10 +8,10 @@ code that packs it, `sidecar.journal.layout`; docs/journal.md tells the whole.
 from sidecar.journal.bookkeeper import Account, Bookkeeper, Books
 from sidecar.journal.cursor import Cursor, Standing
 from sidecar.journal.layout import UNKNOWN_CELL, Subjects
-from sidecar.journal.limits import Fsync, WriterLimits
+from sidecar.journal.limits import WriterLimits
 from sidecar.journal.position import START, Position, SlotPosition
 from sidecar.journal.quarantine import Quarantine
-from sidecar.journal.reader import Batch, Entry, Reader, read
+from sidecar.journal.reader import Batch, Reader, bytes_behind, read
 from sidecar.journal.retention import (
     Bounds,
     Plan,
@@ -23,7 +23,8 @@ from sidecar.journal.retention import (
     remove,
     survey,
 )
-from sidecar.journal.writer import Failure, Writer
+from sidecar.journal.slot_reader import Entry
+from sidecar.journal.writer import Writer
 
 __all__ = [
     "START",
@@ -35,8 +36,6 @@ __all__ = [
     "Bounds",
     "Cursor",
     "Entry",
-    "Failure",
-    "Fsync",
     "Plan",
     "Position",
     "Quarantine",
@@ -47,6 +46,7 @@ __all__ = [
     "Subjects",
     "Writer",
     "WriterLimits",
+    "bytes_behind",
     "count_after",
     "needs",
     "past",

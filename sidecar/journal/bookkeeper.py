@@ -25,8 +25,9 @@ from msgspec import Struct
 from sidecar.journal.files import put_aside, replace_file
 from sidecar.journal.position import START, Position
 from sidecar.journal.quarantine import Quarantine
-from sidecar.journal.reader import Portion, Reader
+from sidecar.journal.reader import Reader
 from sidecar.journal.segments import slots_of
+from sidecar.journal.slot_reader import Portion
 from sidecar.model.cells import CellKey
 
 EARLIER: Final = ""
@@ -176,13 +177,17 @@ class Bookkeeper:
     def _count(self, slot: int, portion: Portion) -> None:
         self.skipped_bytes += portion.skipped
         for sequence, head in portion.heads.items():
+            for lost in portion.lost:
+                if lost.sequence == sequence and lost.between:
+                    boot = self._open[slot].boot if slot in self._open else head.boot
+                    self._corrupt[Account(boot, slot, lost.cell)] += lost.records
             self._segment(slot, sequence, head.boot)
             found = Counter(one.cell for one in portion.entries if one.segment == sequence)
             opened = self._open[slot]
             opened.logged.update(found)
-            for lost_in, cell, count in portion.lost:
-                if lost_in == sequence:
-                    opened.corrupt[cell] += count
+            for lost in portion.lost:
+                if lost.sequence == sequence and not lost.between:
+                    opened.corrupt[lost.cell] += lost.records
             tally = portion.closings.get(sequence)
             if tally is not None:
                 opened.corrupt = Counter(tally)

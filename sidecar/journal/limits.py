@@ -1,17 +1,10 @@
-"""What a journal may take, and how hard it clings to what it was given."""
+"""What the writer of one worker may take, and how hard it clings to what it was given."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
-
-class Fsync(StrEnum):
-    """When what was written is forced to the disk (docs/journal.md says what each may lose)."""
-
-    NEVER = "never"
-    INTERVAL = "interval"
-    ALWAYS = "always"
+from sidecar.config.recording import Fsync, JournalSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,3 +20,19 @@ class WriterLimits:
     """Of all segments of the slot together: more is not written until somebody prunes."""
     gather_s: float = 0.01
     """How long records are gathered before they are written together, when few come."""
+
+    @classmethod
+    def of(cls, settings: JournalSettings, *, workers: int) -> WriterLimits:
+        """What each of so many workers may take.
+
+        Its share of `retain`, and a quarter more: the controller prunes down to the share, and a
+        worker must not stop between two of its rounds.
+        """
+        return cls(
+            segment_bytes=settings.segment,
+            segment_age_s=settings.segment_age,
+            fsync=settings.fsync,
+            fsync_interval_s=settings.fsync_interval,
+            queue_bytes=settings.queue,
+            most_bytes=settings.retain * 5 // (4 * workers),
+        )

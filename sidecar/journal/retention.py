@@ -19,6 +19,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from sidecar.config.recording import JournalSettings
 from sidecar.journal.position import Position, SlotPosition
 from sidecar.journal.reader import Reader
 from sidecar.journal.segments import (
@@ -50,6 +51,19 @@ class Bounds:
     total_bytes: int
     slot_bytes: int
     age_s: float
+
+    @classmethod
+    def of(cls, settings: JournalSettings, *, workers: int) -> Bounds:
+        """`retain` for all, and an equal share of it for each of so many workers.
+
+        Without a share of its own, a worker with more traffic than the others could use up what
+        its writer may take (`WriterLimits`) long before there is too much in total.
+        """
+        return cls(
+            total_bytes=settings.retain,
+            slot_bytes=settings.retain // workers,
+            age_s=settings.retain_age,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

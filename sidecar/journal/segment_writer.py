@@ -82,10 +82,6 @@ class SegmentWriter:
         """Force what was written to the disk. Raises OSError: nobody knows then what is there."""
         os.fsync(self._descriptor)
 
-    def sync_name(self) -> None:
-        """Force the file's name to the disk. Raises OSError."""
-        sync_directory(self.path.parent)
-
     def vanished(self) -> bool:
         """Whether somebody deleted the file, so that what is written is lost."""
         return os.fstat(self._descriptor).st_nlink == 0

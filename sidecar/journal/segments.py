@@ -11,13 +11,14 @@ the uncompressed one is read then.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import re
 from pathlib import Path
-from typing import IO, Final, Protocol
+from typing import Final, Protocol
 
-from sidecar.errors import ConfigError
+from sidecar.journal.compression import Decompressed
 
 PRIVATE: Final = 0o700
 FILE_MODE: Final = 0o600
@@ -26,6 +27,7 @@ COMPRESSED: Final = ".seg.zst"
 
 _NAME: Final = re.compile(r"([0-9]{10,})\.seg(\.zst)?", re.ASCII)
 _SLOT: Final = re.compile(r"[0-9]{2,5}", re.ASCII)
+_PAGE_BYTES: Final = 4096
 _DISCARD_BYTES: Final = 1024 * 1024
 
 
@@ -76,6 +78,15 @@ def open_segment(directory: Path, slot: int, sequence: int) -> Source | None:
     return None
 
 
+def segment_bytes(directory: Path, slot: int, sequence: int) -> int:
+    """What a segment takes on the disk; 0 when it is gone."""
+    path = segment_path(directory, slot, sequence)
+    for one in (path, path.with_suffix(COMPRESSED)):
+        with contextlib.suppress(FileNotFoundError):
+            return one.stat().st_size
+    return 0
+
+
 def writer_lives(directory: Path, slot: int) -> bool:
     """Whether a writer holds this slot: it locks the directory as long as its process lives."""
     try:
@@ -108,13 +119,31 @@ class _Plain:
         self._descriptor = os.open(path, os.O_RDONLY)
 
     def pread(self, size: int, offset: int) -> bytes:
-        return os.pread(self._descriptor, size, offset)
+        try:
+            return os.pread(self._descriptor, size, offset)
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+        return self._pread_by_pages(size, offset)
 
     def vanished(self) -> bool:
         return os.fstat(self._descriptor).st_nlink == 0
 
     def close(self) -> None:
         os.close(self._descriptor)
+
+    def _pread_by_pages(self, size: int, offset: int) -> bytes:
+        """The bytes around a bad place of the disk, which reads as zeros: damage like any other."""
+        end = min(offset + size, os.fstat(self._descriptor).st_size)
+        pages = []
+        while offset < end:
+            length = min(_PAGE_BYTES - offset % _PAGE_BYTES, end - offset)
+            try:
+                pages.append(os.pread(self._descriptor, length, offset))
+            except OSError:
+                pages.append(bytes(length))
+            offset += length
+        return b"".join(pages)
 
 
 class _Compressed:
@@ -124,13 +153,13 @@ class _Compressed:
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("rb")
-        self._stream: IO[bytes] = _decompressing(self._file)
+        self._stream = Decompressed(self._file)
         self._at = 0
 
     def pread(self, size: int, offset: int) -> bytes:
         if offset < self._at:
             self._file.seek(0)
-            self._stream = _decompressing(self._file)
+            self._stream = Decompressed(self._file)
             self._at = 0
         while self._at < offset:
             if not self._read(min(offset - self._at, _DISCARD_BYTES)):
@@ -147,15 +176,3 @@ class _Compressed:
         data = self._stream.read(size)
         self._at += len(data)
         return data
-
-
-def _decompressing(file: IO[bytes]) -> IO[bytes]:
-    try:
-        import zstandard  # noqa: PLC0415 -- an optional library
-    except ImportError:
-        raise ConfigError(
-            "the journal holds compressed segments; pip install 'model-sidecar[zstd]'",
-            path="$.journal.compress",
-        ) from None
-    stream: IO[bytes] = zstandard.ZstdDecompressor().stream_reader(file)
-    return stream
