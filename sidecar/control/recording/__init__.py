@@ -1,0 +1,1 @@
+"""What becomes of records in the controller: counted, delivered, kept as dead letters, removed."""

@@ -1,0 +1,244 @@
+"""The controller's part in recording: it owns the journal, and everything that reads it.
+
+    books          every BOOKS_S: what was written, what is missing, and why
+    pumps          one for each sink, each with a place of its own in the journal
+    dead letters   what the answering models failed, from the journal; what sinks refused, from
+                   the pumps; replays
+    retention      every RETENTION_S: segments that nobody needs, or that are too old or too many
+
+All of it are tasks of one group, begun and ended by `run`. A reload ends the pumps of sinks that
+changed or went and begins new ones; the others go on. Nothing in here can hold up a request:
+workers write whether or not anybody reads.
+
+Must not know: HTTP, requests, how the admin API shows it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from sidecar.board import Board
+from sidecar.config.settings import Settings
+from sidecar.config.sinks import SinkSettings
+from sidecar.control.recording.books import Balance, BookKeeping
+from sidecar.control.recording.retention import Retention
+from sidecar.delivery.dead_letters import Bounds, DeadLetterStore, FailedPredictions
+from sidecar.delivery.figures import DeliveryFigures
+from sidecar.delivery.policy import PumpPolicy
+from sidecar.delivery.pump import Pump
+from sidecar.delivery.sinks import Surroundings, sink_for
+from sidecar.delivery.source import JournalSource
+from sidecar.errors import SidecarError
+from sidecar.journal import Cursor, Quarantine, Reader
+from sidecar.model import CellKey
+
+BOOKS_S: Final = 1.0
+SAVE_EVERY: Final = 5  # balances between two that are written down
+RETENTION_S: Final = 5.0
+CURSORS: Final = "cursors"
+DEAD_LETTERS_CURSOR: Final = "dead-letters.msgpack"
+DEAD_LETTERS_FILE: Final = "dead_letters.sqlite"
+
+log: Final = logging.getLogger("sidecar.recording")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clocks:
+    """Nanoseconds since 1970, and nanoseconds that only ever rise."""
+
+    wall_ns: Callable[[], int]
+    monotonic_ns: Callable[[], int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    settings: SinkSettings
+    pump: Pump
+    task: asyncio.Task[None]
+
+
+class Recording:
+    """See the module's text.
+
+    `launch` names the present sidecar in the journal; `cells` says who has which cell of the board
+    now; `environ` is where sinks find their secrets; `ids` gives a new text each time.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        launch: str,
+        board: Board,
+        cells: Callable[[], Sequence[CellKey | None]],
+        environ: Mapping[str, str],
+        clocks: Clocks,
+        ids: Callable[[], str],
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self.directory = Path(settings.journal_directory)
+        self._settings = settings
+        self._clocks = clocks
+        self._chance = chance
+        self._surroundings = Surroundings(environ=environ, wall_ns=clocks.wall_ns, chance=chance)
+        self._books = BookKeeping(
+            self.directory, launch=launch, board=board, cells=cells, wall_ns=clocks.wall_ns
+        )
+        self._books_turn = asyncio.Lock()
+        self.dead_letters = DeadLetterStore(
+            Path(settings.state_dir) / DEAD_LETTERS_FILE,
+            _bounds(settings),
+            wall_ns=clocks.wall_ns,
+            ids=ids,
+        )
+        self.failed_predictions = FailedPredictions(
+            self.dead_letters,
+            Reader(self.directory, quarantine=Quarantine(self.directory)),
+            Cursor(self._cursor_path(DEAD_LETTERS_CURSOR)),
+            monotonic_s=lambda: clocks.monotonic_ns() / 1e9,
+            chance=chance,
+        )
+        self.retention = Retention(
+            self.directory,
+            settings.journal,
+            workers=settings.workers,
+            wall_ns=clocks.wall_ns,
+        )
+        self._running: dict[str, _Running] = {}
+        self._change = asyncio.Event()
+
+    # -- what is shown ---------------------------------------------------------------------------
+
+    @property
+    def balance(self) -> Balance:
+        """The books as they were made last."""
+        return self._books.balance
+
+    async def balance_now(self) -> Balance:
+        """The books of this moment. Raises OSError, SidecarError: the journal cannot be read."""
+        async with self._books_turn:
+            return await asyncio.to_thread(self._books.advance)
+
+    def deliveries(self) -> list[DeliveryFigures]:
+        """How each sink stands, in the order of the configuration."""
+        return [
+            self._running[one.name].pump.figures
+            for one in self._settings.sinks
+            if one.name in self._running
+        ]
+
+    # -- what happens ----------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Record until cancelled; then everything is brought to an end, and written down."""
+        await self.dead_letters.open()
+        await self.failed_predictions.open()
+        await asyncio.to_thread(self._books.load)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._keep_books(), name="books")
+                tasks.create_task(self._retain(), name="retention")
+                tasks.create_task(self.dead_letters.run(), name="dead letters")
+                tasks.create_task(self.failed_predictions.run(), name="failed predictions")
+                while True:
+                    await self._serve(tasks)
+                    await self._change.wait()
+                    self._change.clear()
+        finally:
+            await self._close()
+
+    def reconfigure(self, settings: Settings) -> None:
+        """Go on by another configuration: sinks, bounds; what workers do is settled at start."""
+        self._settings = settings
+        self.dead_letters.limit(_bounds(settings))
+        self._change.set()
+
+    async def _serve(self, tasks: asyncio.TaskGroup) -> None:
+        """End the pumps of sinks that changed or went, and begin those that are new."""
+        wanted = {one.name: one for one in self._settings.sinks}
+        for name, running in list(self._running.items()):
+            if wanted.get(name) != running.settings:
+                running.task.cancel()
+                await asyncio.wait([running.task])
+                del self._running[name]
+        for name, settings in wanted.items():
+            if name in self._running:
+                continue
+            try:
+                pump = self._pump(settings)
+            except SidecarError as error:  # a library that is not installed
+                log.error(  # noqa: TRY400 - foreseen; the reason says it all
+                    "a sink cannot be served", extra={"sink": name, "reason": str(error)}
+                )
+                continue
+            task = tasks.create_task(pump.run(), name=f"pump {name}")
+            self._running[name] = _Running(settings, pump, task)
+
+    def _pump(self, settings: SinkSettings) -> Pump:
+        cursor = Cursor(self._cursor_path(f"{settings.name}.msgpack"))
+        return Pump(
+            settings.name,
+            sink_for(settings, self._surroundings),
+            JournalSource(self.directory, cursor),
+            self.dead_letters,
+            PumpPolicy.of(settings),
+            wall_ns=self._clocks.wall_ns,
+            monotonic_ns=self._clocks.monotonic_ns,
+            chance=self._chance,
+        )
+
+    def _cursor_path(self, name: str) -> Path:
+        return self.directory / CURSORS / name
+
+    async def _keep_books(self) -> None:
+        """Make the balance again and again, and write some of them down."""
+        made = 0
+        troubled = False
+        while True:
+            try:
+                await self.balance_now()
+                troubled = False
+            except (OSError, SidecarError) as error:
+                if not troubled:
+                    log.error(  # noqa: TRY400 - foreseen; the reason says it all
+                        "the journal cannot be read", extra={"reason": str(error)}
+                    )
+                troubled = True
+            made += 1
+            if not made % SAVE_EVERY:
+                async with self._books_turn:
+                    await asyncio.to_thread(self._books.save)
+            await asyncio.sleep(BOOKS_S)
+
+    async def _retain(self) -> None:
+        """Remove what may go, again and again."""
+        while True:
+            await asyncio.sleep(RETENTION_S)
+            async with self._books_turn:
+                await asyncio.to_thread(self._books.save)
+            pumps = [one.pump for one in self._running.values()]
+            await self.retention.tend(
+                pumps, [self._books.position, self.failed_predictions.standing.position]
+            )
+
+    async def _close(self) -> None:
+        """Everybody has ended: the last balance, and what has to be kept."""
+        try:
+            await self.balance_now()
+        except (OSError, SidecarError) as error:
+            log.warning("the last balance could not be made", extra={"reason": str(error)})
+        await asyncio.to_thread(self._books.save)
+        await asyncio.to_thread(self._books.close)
+        await self.failed_predictions.close()
+        await self.dead_letters.close()
+
+
+def _bounds(settings: Settings) -> Bounds:
+    kept = settings.dead_letters
+    return Bounds(max_bytes=int(kept.max), max_age_s=float(kept.max_age))

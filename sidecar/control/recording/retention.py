@@ -1,0 +1,92 @@
+"""Removes segments: those that nobody needs any more, and those beyond the bounds.
+
+A record that is removed before a sink took it is counted as that sink's `expired`, and the sink's
+place is saved behind it before the file goes (`Pump.let_go`): a process that dies in between has
+lost nothing that is not counted.
+
+Must not know: why a sink has not taken a record.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from sidecar.config.recording import JournalSettings
+from sidecar.delivery.pump import Pump
+from sidecar.errors import SidecarError
+from sidecar.journal import Bounds, Plan, Position, Segment, needs, plan_retention, remove, survey
+
+SLOT_SHARE: Final = 1.25
+"""A worker may take its part of `journal.retain` and a quarter more before the oldest of its
+segments go, so that one busy worker does not push out what the others wrote."""
+
+log: Final = logging.getLogger("sidecar.recording")
+
+
+def slot_bytes(settings: JournalSettings, workers: int) -> int:
+    """What one worker's segments may take before the oldest go."""
+    return int(int(settings.retain) * SLOT_SHARE / workers)
+
+
+class Retention:
+    """Tends one journal. `wall_ns` is the wall clock.
+
+    `removed` counts segments since the start, `held_bytes` is what all take now.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        settings: JournalSettings,
+        *,
+        workers: int,
+        wall_ns: Callable[[], int],
+    ) -> None:
+        self.removed = 0
+        self.held_bytes = 0
+        self.segments = 0
+        self._directory = directory
+        self._bounds = Bounds(
+            total_bytes=int(settings.retain),
+            slot_bytes=slot_bytes(settings, workers),
+            age_s=float(settings.retain_age),
+        )
+        self._wall_ns = wall_ns
+        self._refused = False
+
+    async def tend(self, pumps: Sequence[Pump], others: Sequence[Position]) -> None:
+        """Look once. `others` are places of those who only look: what they miss they count."""
+        try:
+            positions = [*(pump.position for pump in pumps), *others]
+            plan = await asyncio.to_thread(self._plan, positions)
+            for segment in plan.expired:
+                for pump in pumps:
+                    if needs(segment, pump.position):
+                        await pump.let_go(segment)
+            gone = [*plan.free, *plan.expired]
+            await asyncio.to_thread(self._remove, gone)
+        except (OSError, SidecarError) as error:
+            if not self._refused:
+                log.error(  # noqa: TRY400 - foreseen; the reason says it all
+                    "the journal cannot be tidied up", extra={"reason": str(error)}
+                )
+            self._refused = True
+            return
+        self._refused = False
+
+    def _plan(self, positions: Sequence[Position]) -> Plan:
+        segments = survey(self._directory)
+        self.segments = len(segments)
+        self.held_bytes = sum(one.size_bytes for one in segments)
+        return plan_retention(segments, positions, self._bounds, self._wall_ns())
+
+    def _remove(self, segments: Sequence[Segment]) -> None:
+        for segment in segments:
+            remove(segment)
+            self.removed += 1
+            self.segments -= 1
+            self.held_bytes -= segment.size_bytes
