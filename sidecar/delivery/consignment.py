@@ -70,6 +70,11 @@ class Consignment(Generic[T]):
         return len(self._line)
 
     @property
+    def first(self) -> T | None:
+        """What is next in line; None when all is done."""
+        return self._line[0].item if self._line else None
+
+    @property
     def window(self) -> int:
         """How many records are sent at once."""
         return self._window

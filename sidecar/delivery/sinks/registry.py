@@ -1,8 +1,8 @@
 """Which sink a `type` of the configuration is: the one list of them.
 
-A new sink is a module with a class that is made of its settings and the `Surroundings`, a struct in
-`sidecar.config.recording`, and a line here. Modules are imported when a sink of theirs is wanted:
-some need a library that is not always installed, and say so with a ConfigError.
+A new sink is a struct in `sidecar.config.sinks`, a module with a class that is made of it and of
+the `Surroundings`, and a line here. A module is imported when a sink of it is wanted: some need a
+library that is not always installed, and say so with a ConfigError.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from types import MappingProxyType
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from msgspec import Struct
 
+from sidecar.config.sinks import SinkSettings
 from sidecar.delivery.sink import Sink
-from sidecar.errors import ConfigError
 
 SINKS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -39,16 +39,11 @@ class Surroundings(Struct, frozen=True, kw_only=True):
     environ: Mapping[str, str]
     wall_ns: Callable[[], int]
     chance: Callable[[], float]
-    source: str = "/sidecar"
+    source: str = "/model-sidecar"
 
 
-def sink_for(settings: Struct, surroundings: Surroundings) -> Sink:
-    """The sink of these settings, not opened yet. Raises ConfigError: unknown, or not installed."""
-    tag = str(settings.__struct_config__.tag)
-    try:
-        module, name = SINKS[tag].split(":")
-    except KeyError:
-        known = ", ".join(SINKS)
-        raise ConfigError(f"there is no sink of type `{tag}`; there are {known}") from None
-    made: Callable[..., Any] = getattr(import_module(module), name)
-    return cast("Sink", made(settings, surroundings))
+def sink_for(settings: SinkSettings, surroundings: Surroundings) -> Sink:
+    """The sink of these settings, not opened yet. Raises ConfigError: it is not installed."""
+    module, name = SINKS[settings.type].split(":")
+    made: Callable[[Any, Surroundings], Sink] = getattr(import_module(module), name)
+    return made(settings, surroundings)

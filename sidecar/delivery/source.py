@@ -1,0 +1,149 @@
+"""A pump's side of the journal: records decoded, a standing kept, what is still ahead measured.
+
+Everything here blocks, for the disk or for milliseconds of decoding: a pump calls it on a thread of
+its own, one call at a time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Protocol
+
+from msgspec import Struct
+
+from sidecar.delivery.sink import Item
+from sidecar.journal import Cursor, Entry, Position, Quarantine, Reader, Standing
+from sidecar.journal.retention import Segment, count_after
+from sidecar.journal.segments import COMPRESSED, segment_path, sequences_of, slots_of
+from sidecar.model import CellKey, StatusClass
+from sidecar.records import Record, RecordError, decode
+
+UNREADABLE = "unreadable_record"
+"""`failure` of the stand-in for a record that is intact and still cannot be decoded."""
+
+
+class Reading(Struct, frozen=True, kw_only=True):
+    """What there was to read.
+
+    `next` is where to go on. `size_bytes` are those of the records as the journal holds them.
+    `unreadable` are intact frames that hold no record we understand (written by another version),
+    each with the reason; `corrupt` counts records that are lost, by model.
+    """
+
+    items: list[Item]
+    next: Position
+    size_bytes: int
+    unreadable: list[tuple[Item, str]]
+    corrupt: dict[str, int]
+
+
+class Source(Protocol):
+    """Where a pump gets records, and keeps how far it is. Blocking."""
+
+    def load(self) -> Standing:
+        """The standing saved last."""
+        ...
+
+    def read(self, position: Position, *, most: int, most_bytes: int) -> Reading:
+        """What comes after a position; perhaps nothing. Raises OSError, SidecarError."""
+        ...
+
+    def save(self, standing: Standing) -> None:
+        """Keep a standing, durably. Raises OSError."""
+        ...
+
+    def ahead_bytes(self, position: Position) -> int:
+        """Bytes of the journal after a position. Raises OSError."""
+        ...
+
+    def count_after(self, segment: Segment, position: Position) -> dict[str, int]:
+        """Records of a segment after a position, by model. Raises OSError, SidecarError."""
+        ...
+
+
+class JournalSource:
+    """The journal in `directory`, for the consumer whose cursor this is."""
+
+    def __init__(self, directory: Path, cursor: Cursor) -> None:
+        self._directory = directory
+        self._cursor = cursor
+        self._reader = Reader(directory, quarantine=Quarantine(directory))
+
+    def load(self) -> Standing:
+        """The standing saved last."""
+        return self._cursor.load()
+
+    def read(self, position: Position, *, most: int, most_bytes: int) -> Reading:
+        """What comes after a position; see `Source`."""
+        batch = self._reader.read(position, max_records=most, max_bytes=most_bytes)
+        items, unreadable, size_bytes = [], [], 0
+        for entry in batch.entries:
+            payload = entry.payload
+            size_bytes += len(payload)
+            try:
+                record = decode(payload)
+            except RecordError as error:
+                unreadable.append((_stand_in(entry), str(error)))
+            else:
+                items.append(Item(id=record.id, record=record, payload=payload, cell=entry.cell))
+        return Reading(
+            items=items,
+            next=batch.next,
+            size_bytes=size_bytes,
+            unreadable=unreadable,
+            corrupt=_by_model(batch.corrupt),
+        )
+
+    def save(self, standing: Standing) -> None:
+        """Keep a standing, durably. Raises OSError."""
+        self._cursor.save(standing)
+
+    def ahead_bytes(self, position: Position) -> int:
+        """Bytes of the journal's files after a position; of compressed ones, as they lie there."""
+        ahead = 0
+        for slot in slots_of(self._directory):
+            at = position.of(slot)
+            for sequence in sequences_of(self._directory, slot):
+                if sequence >= at.sequence:
+                    read = at.offset if sequence == at.sequence else 0
+                    ahead += max(self._size(slot, sequence) - read, 0)
+        return ahead
+
+    def count_after(self, segment: Segment, position: Position) -> dict[str, int]:
+        """Records of a segment after a position, by model; see `Source`."""
+        return _by_model(count_after(self._directory, segment, position))
+
+    def _size(self, slot: int, sequence: int) -> int:
+        path = segment_path(self._directory, slot, sequence)
+        for one in (path, path.with_suffix(COMPRESSED)):
+            with contextlib.suppress(FileNotFoundError):
+                return one.stat().st_size
+        return 0
+
+
+def _by_model(cells: dict[CellKey, int]) -> dict[str, int]:
+    models: dict[str, int] = {}
+    for cell, count in cells.items():
+        models[cell.model] = models.get(cell.model, 0) + count
+    return models
+
+
+def _stand_in(entry: Entry) -> Item:
+    """What can be said of a record that cannot be decoded; the payload is kept as it is."""
+    cell = entry.cell
+    name = f"journal-{entry.slot:02d}-{entry.number}"
+    record = Record(
+        id=name,
+        request_id=name,
+        at_ns=0,
+        route=cell.route,
+        model=cell.model,
+        role=cell.role,
+        status=0,
+        outcome=StatusClass.ERROR,
+        failure=UNREADABLE,
+        method="",
+        path="",
+    )
+    return Item(id=name, record=record, payload=entry.payload, cell=cell)
