@@ -15,7 +15,10 @@ from msgspec import Struct
 
 from sidecar.config.baselines import read_baseline
 from sidecar.config.problems import Finding, Problem, Remark, child
+from sidecar.config.recording import RedactSettings
+from sidecar.config.redaction_key import redaction_key
 from sidecar.config.settings import ListenTls, Settings, UpstreamTls
+from sidecar.config.sinks import ClientTls, JsonlSink, ParquetSink, SinkSettings
 from sidecar.errors import ConfigError
 
 S = TypeVar("S", bound=Struct)
@@ -26,6 +29,8 @@ SHORTEST_TOKEN_BYTES: Final = 16
 _ADMIN: Final = ("token_file",)
 _MODEL: Final = ("baseline",)
 _RECEIVER: Final = ("url_file", "token_file")
+_JOURNAL: Final = ("path",)
+_REDACT: Final = ("key_file",)
 
 # The keys of certificate, key and authorities.
 _TlsNames = tuple[str, str, str]
@@ -54,6 +59,9 @@ def resolve_files(settings: Settings, directory: Path) -> Settings:
                 for name, receiver in settings.alerts.receivers.items()
             },
         ),
+        journal=_resolved(settings.journal, _JOURNAL, directory),
+        redact=_resolved(settings.redact, _REDACT, directory),
+        sinks=tuple(_resolved_sink(sink, directory) for sink in settings.sinks),
     )
 
 
@@ -74,6 +82,10 @@ def examine_files(settings: Settings) -> Iterator[Finding]:
             if file is not None:
                 path = child(child("$.alerts.receivers", name), key)
                 yield from _secret_problems(path, file)
+    if settings.redact.key_file is not None:
+        yield from _key_problems(settings.redact)
+    for index, sink in enumerate(settings.sinks):
+        yield from _sink_problems(sink, f"$.sinks[{index}]")
 
 
 def _token_problems(path: str, file: str) -> Iterator[Problem]:
@@ -101,7 +113,34 @@ def _secret_problems(path: str, file: str) -> Iterator[Problem]:
         yield Problem(path=path, expected="a file with something in it", found=f"{file}, empty")
 
 
-def _tls_problems(path: str, tls: ListenTls | UpstreamTls, names: _TlsNames) -> Iterator[Problem]:
+def _key_problems(redact: RedactSettings) -> Iterator[Problem]:
+    try:
+        redaction_key(redact, {})
+    except ConfigError as error:
+        yield Problem(path=error.path, expected="a key in a file", found=error.reason)
+
+
+def _sink_problems(sink: SinkSettings, path: str) -> Iterator[Problem]:
+    for name, value in msgspec.structs.asdict(sink).items():
+        where = child(path, name)
+        if isinstance(value, ClientTls):
+            yield from _tls_problems(where, value, _UPSTREAM_TLS)
+        elif isinstance(value, Struct):
+            for inner in _secret_files(value):
+                yield from _secret_problems(child(where, inner), getattr(value, inner))
+    for name in _secret_files(sink):
+        yield from _secret_problems(child(path, name), getattr(sink, name))
+
+
+def _secret_files(section: Struct) -> list[str]:
+    """The keys of a section that name a file, and are set."""
+    names = [name for name in section.__struct_fields__ if name.endswith("_file")]
+    return [name for name in names if getattr(section, name) is not None]
+
+
+def _tls_problems(
+    path: str, tls: ListenTls | UpstreamTls | ClientTls, names: _TlsNames
+) -> Iterator[Problem]:
     readable = True
     for name in names:
         file = getattr(tls, name)
@@ -157,6 +196,22 @@ def _unreadable(path: str, file: str, error: OSError) -> Problem:
 def _unusable(path: str, expected: str, file: str, error: ssl.SSLError) -> Problem:
     reason = f" ({error.reason.lower().replace('_', ' ')})" if error.reason else ""
     return Problem(path=path, expected=expected, found=f"{file}, which OpenSSL refuses{reason}")
+
+
+def _resolved_sink(sink: SinkSettings, directory: Path) -> SinkSettings:
+    """A sink whose files, and those of its sections, are absolute."""
+    sections = {
+        name: _resolved(value, tuple(_secret_files(value)), directory)
+        for name, value in msgspec.structs.asdict(sink).items()
+        if isinstance(value, Struct)
+    }
+    places = ("path",) if isinstance(sink, JsonlSink | ParquetSink) and _is_local(sink.path) else ()
+    resolved: SinkSettings = _resolved(sink, (*places, *_secret_files(sink)), directory)
+    return msgspec.structs.replace(resolved, **sections)
+
+
+def _is_local(path: str) -> bool:
+    return path != "" and "://" not in path
 
 
 def _resolved(section: S, names: tuple[str, ...], directory: Path) -> S:

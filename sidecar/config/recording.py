@@ -29,8 +29,15 @@ _Share = Annotated[float, Meta(ge=0, le=1)]
 
 
 class CaptureSettings(_Settings, frozen=True, kw_only=True):
-    """Of which exchanges bodies and header fields are recorded; the outcome always is."""
+    """Of which exchanges a record is made, and of which bodies and header fields are kept in it."""
 
+    records: Annotated[
+        _Share,
+        _doc(
+            "Share of the exchanges that are recorded at all; the others are counted as sampled "
+            "out. Failures always are recorded, and so is everything whose bodies are kept."
+        ),
+    ] = 1
     bodies: Annotated[_Share, _doc("Share of the exchanges whose bodies are kept.")] = 0
     models: Annotated[
         dict[str, _Share], _doc("That share for models of the route, where it differs.")

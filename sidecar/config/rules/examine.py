@@ -11,7 +11,9 @@ from sidecar.config.rules.limits import examine_limits
 from sidecar.config.rules.listeners import examine_listeners
 from sidecar.config.rules.models import examine_models
 from sidecar.config.rules.payloads import examine_payloads
+from sidecar.config.rules.recording import examine_recording
 from sidecar.config.rules.routes import examine_routes
+from sidecar.config.rules.sinks import examine_sinks
 from sidecar.config.rules.unused import examine_unused
 from sidecar.config.settings import Settings
 
@@ -25,4 +27,6 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield from examine_limits(settings)
     yield from examine_drift(settings)
     yield from examine_alerts(settings)
+    yield from examine_recording(settings)
+    yield from examine_sinks(settings)
     yield from examine_unused(settings)

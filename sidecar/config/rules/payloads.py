@@ -12,13 +12,14 @@ from sidecar.config.settings import RouteSettings, Settings
 from sidecar.payload import PayloadSettings, Protocol, Source
 from sidecar.payload.columns import MOST_COLUMNS
 from sidecar.payload.pointer import Pointer
+from sidecar.records.naming import SECRET_HEADERS
 
 MOST_VALUES: Final = 200
 """Values of a segment: each has counters of its own for every column, and series in metrics."""
 
 _OTHER: Final = "other"  # what the values that are not listed are counted as
 # Values of a segment appear in metrics and the API.
-_SECRETS: Final = frozenset({"authorization", "cookie", "x-api-key"})
+_SECRETS: Final = frozenset(SECRET_HEADERS)
 
 
 def examine_payloads(settings: Settings) -> Iterator[Finding]:
