@@ -8,7 +8,8 @@ process; but not a web page in a local browser, which could otherwise post to lo
   its own origin;
 - bodies must say `application/json`, which no HTML form can.
 
-Reading is free: metrics, status and health hold no payloads and no secrets.
+Reading is free: metrics, status and health hold no payloads and no secrets. Calls that do show what
+clients sent are guarded like changes (`guard_payloads`).
 """
 
 from __future__ import annotations
@@ -56,6 +57,15 @@ def guard_changes(token_source: TokenSource) -> Middleware:
     return check
 
 
+def guard_payloads(token_source: TokenSource) -> Callable[[web.BaseRequest], None]:
+    """A check for calls that only read, but show what clients sent: the rules are the same."""
+
+    def check(request: web.BaseRequest) -> None:
+        check_change(request, _current(token_source))
+
+    return check
+
+
 def check_change(request: web.BaseRequest, token: bytes | None) -> None:
     """Raise Unauthorized, Forbidden or ClientError when this changing call is not allowed."""
     if token is not None:
@@ -67,7 +77,7 @@ def check_change(request: web.BaseRequest, token: bytes | None) -> None:
             raise Forbidden("Without an admin token, call by address or as localhost")
         origin = request.headers.get("Origin")
         if origin is not None and origin.partition("://")[2] != host:
-            raise Forbidden("Without an admin token, web pages of other origins change nothing")
+            raise Forbidden("Without an admin token, web pages of other origins may not do this")
     if request.can_read_body and request.content_type != "application/json":
         raise ClientError("The body must be application/json", status=415, code="not_json")
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import http.client
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -60,9 +61,23 @@ class AdminClient:
             raise ConfigError(f"expected `host:port`, got {address!r}", path="--admin")
         return cls(WILDCARDS.get(host, host), port, token_file)
 
-    def get(self, path: str) -> Json:
-        """The data of a reading call. Raises Unreachable and Refused."""
-        return self._call("GET", path)
+    def get(self, path: str, *, with_token: bool = False) -> Json:
+        """The data of a reading call; those that show payloads need the token.
+
+        Raises Unreachable and Refused.
+        """
+        return self._call("GET", path, with_token=with_token)
+
+    def lines(self, path: str) -> Iterator[bytes]:
+        """The lines of an export, as they come, with the token.
+
+        Raises Unreachable, also half way when the export breaks off, and Refused.
+        """
+        with self._answer("GET", path, None, with_token=True) as response:
+            if response.status >= HTTPStatus.BAD_REQUEST:
+                raise self._refusal(response.status, self._decoded(self._content(response)))
+            while line := self._line(response):
+                yield line
 
     def post(self, path: str, body: Mapping[str, object] | None = None) -> Json:
         """The data of a changing call. Raises Unreachable and Refused."""
@@ -72,33 +87,68 @@ class AdminClient:
         """The data of a resetting call. Raises Unreachable and Refused."""
         return self._call("DELETE", f"{path}?{urlencode(query)}" if query else path)
 
-    def _call(self, method: str, path: str, body: Mapping[str, object] | None = None) -> Json:
+    def _call(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, object] | None = None,
+        *,
+        with_token: bool = True,
+    ) -> Json:
+        with self._answer(method, path, body, with_token=with_token) as response:
+            data = self._decoded(self._content(response))
+            if response.status >= HTTPStatus.BAD_REQUEST:
+                raise self._refusal(response.status, data)
+            return data
+
+    @contextmanager
+    def _answer(
+        self, method: str, path: str, body: Mapping[str, object] | None, *, with_token: bool
+    ) -> Iterator[http.client.HTTPResponse]:
         headers = {"Accept": "application/json"}
         if body is not None:
             headers["Content-Type"] = "application/json"
-        if method != "GET" and self.token_file is not None:
+        if with_token and self.token_file is not None:
             headers["Authorization"] = f"Bearer {_token(self.token_file)}"
         connection = http.client.HTTPConnection(self.host, self.port, timeout=TIMEOUT_S)
         try:
-            connection.request(
-                method, path, body=None if body is None else json.dumps(body), headers=headers
-            )
-            response = connection.getresponse()
-            content = response.read()
-        except (OSError, http.client.HTTPException) as error:
-            raise Unreachable(self._why_not(error)) from error
+            try:
+                connection.request(
+                    method, path, body=None if body is None else json.dumps(body), headers=headers
+                )
+                response = connection.getresponse()
+            except (OSError, http.client.HTTPException) as error:
+                raise Unreachable(self._why_not(error)) from error
+            yield response
         finally:
             connection.close()
+
+    def _content(self, response: http.client.HTTPResponse) -> bytes:
         try:
-            data = json.loads(content)
+            return response.read()
+        except (OSError, http.client.HTTPException) as error:
+            raise Unreachable(self._why_not(error)) from error
+
+    def _line(self, response: http.client.HTTPResponse) -> bytes:
+        try:
+            line = response.readline()
+        except (OSError, http.client.HTTPException) as error:
+            raise Unreachable(self._why_not(error)) from error
+        if line and not line.endswith(b"\n"):
+            raise Unreachable("The export broke off; see the sidecar's log")
+        return line
+
+    def _decoded(self, content: bytes) -> Json:
+        try:
+            return json.loads(content)
         except ValueError as error:
             raise Unreachable(
                 f"What answers at {self._shown} is no sidecar's admin API; give its address with "
                 "--admin, or the configuration with -c"
             ) from error
-        if response.status >= HTTPStatus.BAD_REQUEST:
-            raise _refusal(response.status, data, with_token=self.token_file is not None)
-        return data
+
+    def _refusal(self, status: int, data: Json) -> Refused:
+        return _refusal(status, data, with_token=self.token_file is not None)
 
     @property
     def _shown(self) -> str:
@@ -124,7 +174,7 @@ def _refusal(status: int, data: Json, *, with_token: bool) -> Refused:
         message = (
             "The token is not the one this sidecar wants"
             if with_token
-            else "This sidecar wants a token for changes: give its file with --token-file, or the "
+            else "This sidecar wants a token for this: give its file with --token-file, or the "
             "configuration with -c"
         )
     return Refused(message, status=status, code=str(error.get("code", "")), data=data)

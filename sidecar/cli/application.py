@@ -38,6 +38,7 @@ MODULES: Final = {
     "drain": "sidecar.cli.lifecycle",
     "drift": "sidecar.cli.drift",
     "alerts": "sidecar.cli.alerts",
+    "dlq": "sidecar.cli.dlq",
     "warm": "sidecar.cli.warm",
     "demo": "sidecar.demo.command",
 }

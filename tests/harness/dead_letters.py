@@ -14,7 +14,7 @@ from sidecar.delivery import ALL_DELIVERED, Delivered, Item
 from sidecar.delivery.dead_letters import Bounds, DeadLetterStore, World
 from sidecar.errors import ConfigError
 from sidecar.model import CellKey, Role, StatusClass
-from sidecar.records import Captured, Record, Why, encode
+from sidecar.records import NOTHING_SECRET, Captured, Record, Redactor, Why, encode
 
 HOUR_NS = 3_600 * 10**9
 NOW_NS = 1_790_000_000 * 10**9
@@ -130,7 +130,7 @@ def world(
         "sink_names": lambda: frozenset(sinks),
         "make_sink": make_sink,
         "tls": lambda _settings: None,
-        "redact": lambda body, _content_type, _whole: body,
+        "redactors": lambda _route: Redactor(NOTHING_SECRET),
         "wall_ns": Clock(),
     }
     return World(**(usual | changes))

@@ -5,14 +5,13 @@ One per replay; models and sinks are those of the configuration when it begins.
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 
-from sidecar.config.settings import ModelSettings, UpstreamTls
+from sidecar.config.settings import ModelSettings
 from sidecar.delivery.dead_letters.letters import DeadLetterClass, Letter
-from sidecar.delivery.dead_letters.model_target import ModelTarget, Redact
+from sidecar.delivery.dead_letters.model_target import ModelTarget, Redactors, TlsContexts
 from sidecar.delivery.dead_letters.sink_target import SinkTarget
 from sidecar.delivery.dead_letters.targets import NoTarget, Target
 from sidecar.delivery.sink import Sink
@@ -23,15 +22,15 @@ class World(Struct, frozen=True, kw_only=True):
     """What replays need of the rest.
 
     `models` and `sink_names` are those of now; `make_sink` gives a sink that nobody else uses
-    (raises ConfigError), `tls` the context towards a model (blocking, raises OSError). `redact`
-    says what of an answer may be kept. `wall_ns` is the wall clock.
+    (raises ConfigError), `tls` the context towards a model (blocking, raises OSError), `redactors`
+    what hides the secrets of a route. `wall_ns` is the wall clock.
     """
 
     models: Callable[[], Mapping[str, ModelSettings]]
     sink_names: Callable[[], frozenset[str]]
     make_sink: Callable[[str], Sink]
-    tls: Callable[[UpstreamTls], ssl.SSLContext]
-    redact: Redact
+    tls: TlsContexts
+    redactors: Redactors
     wall_ns: Callable[[], int]
 
 
@@ -83,6 +82,6 @@ class Addressees:
             name,
             self._models[name],
             tls=self._world.tls,
-            redact=self._world.redact,
+            redactors=self._world.redactors,
             wall_ns=self._world.wall_ns,
         )

@@ -45,6 +45,11 @@ class JobState(StrEnum):
     GAVE_UP = "gave_up"
     CANCELLED = "cancelled"
 
+    @property
+    def over(self) -> bool:
+        """Whether nothing more will become of the job."""
+        return self not in UNFINISHED
+
 
 UNFINISHED: Final = (JobState.QUEUED, JobState.RUNNING)
 

@@ -62,9 +62,10 @@ _SENTENCES: Final = {
 
 
 class Answer(Struct, frozen=True, kw_only=True):
-    """What a model answered to a replayed request.
+    """What a model answered to a replayed request, redacted like any answer.
 
-    `cut` is the whole length of a body that was cut, -1 for one that is whole.
+    `cut` is the whole length of a body that was cut, -1 for one that is whole; `withheld` says why
+    none was kept for the sake of secrets.
     """
 
     at_ns: int
@@ -73,6 +74,7 @@ class Answer(Struct, frozen=True, kw_only=True):
     content_type: str
     body: bytes
     cut: int = -1
+    withheld: str | None = None
 
 
 class Letter(Struct, frozen=True, kw_only=True):
@@ -110,9 +112,14 @@ class Letter(Struct, frozen=True, kw_only=True):
 
 
 class Content(Struct, frozen=True, kw_only=True):
-    """A letter with all that is kept of it. `record` is None once it is purged."""
+    """A letter with all that is kept of it.
+
+    `encoded` is the record as it came, None once it is purged; `record` is None, too, when it is of
+    a version that cannot be read.
+    """
 
     letter: Letter
+    encoded: bytes | None
     record: Record | None
     answer: Answer | None
 

@@ -8,7 +8,7 @@ connection. Added are
     X-Sidecar-Replay   the id of the job: by it a model can tell a replay, also one sent twice
     X-Request-Id       as it was
 
-The answer is read whole, and its beginning is kept.
+The answer is read whole, its secrets are hidden as in any answer, and its beginning is kept.
 """
 
 from __future__ import annotations
@@ -27,10 +27,14 @@ from sidecar.config.settings import ModelSettings, UpstreamTls
 from sidecar.delivery.dead_letters.jobs import Fate, Outcome
 from sidecar.delivery.dead_letters.letters import Answer, Content
 from sidecar.delivery.dead_letters.targets import OutOfReach
-from sidecar.records import Captured, Record
+from sidecar.payload import Body
+from sidecar.records import Captured, Record, Redactor
+from sidecar.records.redaction import LONGEST_PARSED_BYTES
 
 KEPT_ANSWER_BYTES: Final = 64 * 1024
-"""What is kept of an answer's body; the rest is read and forgotten."""
+"""What is kept of an answer's body."""
+
+LONGEST_CONTENT_TYPE: Final = 200
 
 REPLAY_HEADER: Final = "X-Sidecar-Replay"
 
@@ -50,9 +54,8 @@ _NOT_ADDED: Final = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 TlsContexts = Callable[[UpstreamTls], ssl.SSLContext]
 """Makes the TLS context towards a model. Blocking. Raises OSError."""
 
-Redact = Callable[[bytes, str, bool], bytes | None]
-"""An answer's body as it may be kept, None: not at all. Given body, Content-Type, and whether that
-is all of the body."""
+Redactors = Callable[[str], Redactor]
+"""What hides the secrets in the answers of a route."""
 
 
 class ModelTarget:
@@ -64,14 +67,14 @@ class ModelTarget:
         settings: ModelSettings,
         *,
         tls: TlsContexts,
-        redact: Redact,
+        redactors: Redactors,
         wall_ns: Callable[[], int],
     ) -> None:
         self.name = f"model {model}"
         self._model = model
         self._settings = settings
         self._tls = tls
-        self._redact = redact
+        self._redactors = redactors
         self._wall_ns = wall_ns
         self._endpoints = [parse_endpoint(url) for url in settings.endpoints]
         self._sessions: dict[int, aiohttp.ClientSession] = {}
@@ -128,20 +131,28 @@ class ModelTarget:
             allow_redirects=False,
             server_hostname=self._settings.tls.server_name if endpoint.tls else None,
         ) as response:
-            kept, size = bytearray(), 0
+            held, size = bytearray(), 0
             async for part in response.content.iter_any():
-                kept += part[: KEPT_ANSWER_BYTES - len(kept)]
+                held += part[: LONGEST_PARSED_BYTES - len(held)]
                 size += len(part)
         content_type = response.headers.get("Content-Type", "")
-        whole = size == len(kept)
-        body = self._redact(bytes(kept), content_type, whole)
+        body = Body(
+            bytes(held),
+            record.path.encode("latin-1", "replace"),
+            content_type.encode("latin-1", "replace"),
+            response.headers.get("Content-Encoding", "").encode("latin-1", "replace"),
+        )
+        kept = self._redactors(record.route).response_body(
+            body, KEPT_ANSWER_BYTES, length=size if size > len(held) else None
+        )
         return Answer(
             at_ns=self._wall_ns(),
             model=self._model,
             status=response.status,
-            content_type=content_type[:200],
-            body=b"" if body is None else body,
-            cut=-1 if whole and body is not None else size,
+            content_type=content_type[:LONGEST_CONTENT_TYPE],
+            body=kept.data or b"",
+            cut=kept.cut,
+            withheld=kept.withheld,
         )
 
     async def _next_session(self) -> tuple[Endpoint, aiohttp.ClientSession]:

@@ -22,7 +22,6 @@ from sidecar.delivery.dead_letters.addressees import Addressees, World
 from sidecar.delivery.dead_letters.database import StoreUnavailable
 from sidecar.delivery.dead_letters.feed import Feed
 from sidecar.delivery.dead_letters.jobs import (
-    UNFINISHED,
     Due,
     Fate,
     Job,
@@ -209,14 +208,17 @@ class _Run:
             await self._settle(await self._deal_with(portion))
 
     async def _deal_with(self, portion: Sequence[Due]) -> list[Outcome]:
-        found = [await self._store.find(due.letter) for due in portion]
-        letters = [one for one in found if one is not None and one.record is not None]
-        there = {one.letter.id for one in letters}
-        outcomes = [
-            Outcome(letter=due.letter, fate=Fate.SKIPPED, note="it was purged meanwhile")
-            for due in portion
-            if due.letter not in there
-        ]
+        outcomes: list[Outcome] = []
+        letters: list[Content] = []
+        for due in portion:
+            found = await self._store.find(due.letter)
+            if found is None or found.encoded is None:
+                note = "it was purged meanwhile"
+                outcomes.append(Outcome(letter=due.letter, fate=Fate.SKIPPED, note=note))
+            elif found.record is None:
+                outcomes.append(_left(found, Fate.REFUSED, "its record cannot be read"))
+            else:
+                letters.append(found)
         if not letters:
             return outcomes
         try:
@@ -267,7 +269,7 @@ class _Run:
             self.feed.done(one.letter for one in batch)
             job = await self._store.jobs.settle(self.job.id, batch, done_to=self.feed.done_to)
             del self._unwritten[: len(batch)]
-        if job is None or job.state not in UNFINISHED:
+        if job is None or job.state.over:
             self.feed.stop()
 
 

@@ -114,23 +114,33 @@ def content(connection: sqlite3.Connection, letter_id: int) -> bytes | None:
 def answer(connection: sqlite3.Connection, letter_id: int) -> Kept:
     """What a model answered to the last replay of a letter."""
     row = connection.execute(
-        "SELECT at_ns, model, status, content_type, body, cut FROM answers WHERE letter = ?",
+        "SELECT at_ns, model, status, content_type, body, cut, withheld FROM answers "
+        "WHERE letter = ?",
         (letter_id,),
     ).fetchone()
     if row is None:
         return None
-    at_ns, model, status, content_type, body, cut = row
+    at_ns, model, status, content_type, body, cut, withheld = row
     return Answer(
-        at_ns=at_ns, model=model, status=status, content_type=content_type, body=body, cut=cut
+        at_ns=at_ns,
+        model=model,
+        status=status,
+        content_type=content_type,
+        body=body,
+        cut=cut,
+        withheld=withheld,
     )
 
 
 def keep_answer(connection: sqlite3.Connection, letter_id: int, one: Answer) -> None:
     """Keep an answer instead of the one before."""
     connection.execute(
-        "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (letter_id, one.at_ns, one.model, one.status, one.content_type, one.body, one.cut),
-    )
+        "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            letter_id, one.at_ns, one.model, one.status, one.content_type, one.body, one.cut,
+            one.withheld,
+        ),
+    )  # fmt: skip
     connection.execute(
         "UPDATE letters SET size_bytes = length(path) + length(reason) + ? + "
         "coalesce((SELECT length(record) FROM contents WHERE letter = ?), 0) WHERE id = ?",

@@ -66,7 +66,8 @@ CREATE TABLE answers (
   status INTEGER NOT NULL,
   content_type TEXT NOT NULL,
   body BLOB NOT NULL,
-  cut INTEGER NOT NULL
+  cut INTEGER NOT NULL,
+  withheld TEXT
 );
 
 CREATE TABLE holdings (

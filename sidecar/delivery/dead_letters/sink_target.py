@@ -16,7 +16,6 @@ from sidecar.delivery.dead_letters.letters import Content
 from sidecar.delivery.dead_letters.targets import OutOfReach
 from sidecar.delivery.sink import Delivered, Flushing, Item, Refused, Sink, Unavailable
 from sidecar.model import CellKey, Role
-from sidecar.records import encode
 
 CLOSE_TIMEOUT_S: Final = 10.0
 
@@ -95,13 +94,13 @@ class SinkTarget:
 
 
 def _item(content: Content) -> Item:
-    letter, record = content.letter, content.record
-    if record is None:
-        raise ValueError("nothing to send")  # such letters are skipped before
+    letter, record, payload = content.letter, content.record, content.encoded
+    if record is None or payload is None:
+        raise ValueError("nothing to send")  # such letters are refused before
     return Item(
         id=letter.record_id,
         record=record,
-        payload=encode(record),
+        payload=payload,
         cell=CellKey(route=letter.route, model=letter.model, role=Role(letter.role)),
     )
 

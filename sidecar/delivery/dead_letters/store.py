@@ -371,4 +371,4 @@ def _content(letter: Letter, record: bytes | None, answer: rows.Kept) -> Content
     except RecordError as error:  # of a version that this one cannot read
         log.warning("a dead letter cannot be read", extra={"id": letter.id, "reason": str(error)})
         decoded = None
-    return Content(letter=letter, record=decoded, answer=answer)
+    return Content(letter=letter, encoded=record, record=decoded, answer=answer)
