@@ -186,10 +186,16 @@ class NatsSink(_Sink, frozen=True, kw_only=True, tag="nats"):
     """A stream of NATS JetStream, acknowledged. Needs `pip install 'model-sidecar[nats]'`."""
 
     url: Annotated[str, _doc("`nats://host:4222`, or `tls://` with TLS.")]
-    subject: Annotated[str, _doc("The subject; a stream of JetStream must take it.")]
+    subject: Annotated[
+        str,
+        _doc("The subject; `{route}` and `{model}` in it are the record's. A stream must take it."),
+    ]
     stream: Annotated[
         str | None, _doc("The stream that is expected to take it; else whichever does.")
     ] = None
+    create: Annotated[
+        bool, _doc("Make that stream if it is not there, with the defaults and 7 days' retention.")
+    ] = False
     username: Annotated[str | None, _doc("The user.")] = None
     password_file: Annotated[str | None, _doc("File with its password.")] = None
     password_env: Annotated[str | None, _doc("Variable of the environment with that password.")] = (
