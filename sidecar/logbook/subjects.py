@@ -1,0 +1,85 @@
+"""Whose records there are: for each cell of the board what all of its records have in common.
+
+A route keeps its policy from one routing update to the next, as long as its settings are the same:
+the policy has learned which scores are unusual. A cell that nobody has any more keeps its subject
+until somebody else gets it, for exchanges that are still under way.
+
+Must not know: exchanges, the journal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from sidecar.config.recording import CaptureSettings
+from sidecar.config.settings import RouteSettings
+from sidecar.config.update import RoutingUpdate
+from sidecar.logbook.capturing import Capturing, Dechunk
+from sidecar.model import CellKey
+from sidecar.records import CapturePolicy, Redactor
+
+MakeRedactor = Callable[[RouteSettings], Redactor]
+"""The redactor of a route: which outputs are predictions is the route's to say."""
+
+
+class Subject:
+    """What is the same in all records of a cell."""
+
+    __slots__ = ("capturing", "key", "model", "policy", "redactor", "role", "route", "share")
+
+    def __init__(self, key: CellKey, capturing: Capturing, policy: CapturePolicy) -> None:
+        self.key = key
+        self.route = key.route
+        self.model = key.model
+        self.role = key.role.value
+        self.capturing = capturing
+        self.redactor = capturing.redactor
+        self.policy = policy
+        self.share = capturing.settings.records
+
+
+class Subjects:
+    """Makes them. `full_body` is `dead_letters.full_body`."""
+
+    def __init__(self, make_redactor: MakeRedactor, *, full_body: int, dechunk: Dechunk) -> None:
+        self._make_redactor = make_redactor
+        self._full_body = full_body
+        self._dechunk = dechunk
+        self._routes: Mapping[str, tuple[RouteSettings, Capturing, CapturePolicy]] = {}
+
+    def of(self, update: RoutingUpdate, before: list[Subject | None]) -> list[Subject | None]:
+        """Who has which cell by an update; `before` is who had it."""
+        self._routes = {route.name: self._prepare(route) for route in update.routes}
+        subjects = [self._subject(key) for key in update.cells]
+        return [
+            new or (before[cell] if cell < len(before) else None)
+            for cell, new in enumerate(subjects)
+        ]
+
+    def _prepare(self, route: RouteSettings) -> tuple[RouteSettings, Capturing, CapturePolicy]:
+        known = self._routes.get(route.name)
+        if known is not None and (known[0].capture, known[0].payload) == (
+            route.capture,
+            route.payload,
+        ):
+            return known
+        settings: CaptureSettings = route.capture
+        capturing = Capturing(
+            settings=settings,
+            redactor=self._make_redactor(route),
+            full_body=self._full_body,
+            dechunk=self._dechunk,
+        )
+        policy = CapturePolicy(
+            bodies=settings.bodies,
+            models=settings.models,
+            failures=settings.failures,
+            unusual=settings.unusual,
+        )
+        return route, capturing, policy
+
+    def _subject(self, key: CellKey | None) -> Subject | None:
+        if key is None or key.route not in self._routes:
+            return None
+        _, capturing, policy = self._routes[key.route]
+        return Subject(key, capturing, policy)
