@@ -43,7 +43,7 @@ class Decompressed:
             return b""
 
 
-def compress(path: Path, compressed: Path) -> int:
+def compress_file(path: Path, compressed: Path) -> int:
     """Let `compressed` take the place of `path`; how many bytes that saved.
 
     Keeps the time at which the segment ended. Raises OSError (and keeps the old one), ConfigError

@@ -76,7 +76,7 @@ def _last_frame(descriptor: int, size: int, mark: int) -> tuple[int, int]:
     """Where the last intact frame ends, and the number after it; (0, 0): there is none."""
     wanted = mark_bytes(mark)
     window = _WINDOW_BYTES
-    while True:
+    while size > FRAMES_AT:
         begin = max(size - window, FRAMES_AT)
         data = os.pread(descriptor, size - begin, begin)
         at = data.rfind(wanted)
@@ -87,8 +87,9 @@ def _last_frame(descriptor: int, size: int, mark: int) -> tuple[int, int]:
                 return begin + end, number + (kind == Kind.RECORD)
             at = data.rfind(wanted, 0, at + len(wanted) - 1)
         if begin == FRAMES_AT:
-            return 0, 0
+            break
         window *= 4
+    return 0, 0
 
 
 def _is_torn(rest: bytes, size: int, mark: int) -> bool:

@@ -20,10 +20,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sidecar.config.recording import JournalSettings
+from sidecar.journal.compression import compress_file
 from sidecar.journal.position import Position, SlotPosition
 from sidecar.journal.reader import Reader
 from sidecar.journal.segments import (
     COMPRESSED,
+    SUFFIX,
     segment_path,
     sequences_of,
     slots_of,
@@ -156,6 +158,16 @@ def remove(segment: Segment) -> None:
     """Delete a segment. Raises OSError; it being gone is none."""
     with contextlib.suppress(FileNotFoundError):
         segment.path.unlink()
+
+
+def compress(segment: Segment) -> int:
+    """Compress a segment that is closed; how many bytes that saved.
+
+    Raises OSError (and it stays as it was), ConfigError (zstandard is not installed).
+    """
+    if segment.path.suffix != SUFFIX:
+        return 0
+    return compress_file(segment.path, segment.path.with_suffix(COMPRESSED))
 
 
 def _segment(directory: Path, slot: int, sequence: int, *, is_open: bool) -> Segment | None:

@@ -18,6 +18,7 @@ import re
 from pathlib import Path
 from typing import Final, Protocol
 
+from sidecar.errors import ConfigError
 from sidecar.journal.compression import Decompressed
 
 PRIVATE: Final = 0o700
@@ -153,7 +154,11 @@ class _Compressed:
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("rb")
-        self._stream = Decompressed(self._file)
+        try:
+            self._stream = Decompressed(self._file)
+        except ConfigError:
+            self._file.close()
+            raise
         self._at = 0
 
     def pread(self, size: int, offset: int) -> bytes:

@@ -187,6 +187,7 @@ class SlotReader:
                 expected = number + 1
             else:
                 expected = number
+                portion.size_bytes -= FRAME_BYTES + len(payload)  # only records count
                 if kind == Kind.SUBJECTS:
                     table = opened.table = decode_subjects(payload)
                     cell_of = table.get
