@@ -12,7 +12,7 @@ Must not know: why an exchange was chosen, how a record is written.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -45,15 +45,17 @@ class Capturing(Struct, frozen=True, kw_only=True):
     def capture(self, ended: Ended, why: Why) -> Captured:
         """What is kept of an exchange."""
         failed = why is Why.FAILED
-        request_fields = list(fields_of(ended.request.kept))
-        answer_fields = list(fields_of(ended.answer_head))
-        query = self._query(ended.request.path, failed=failed)
+        request_fields: Sequence[Field] = ()
+        answer_fields: Sequence[Field] = ()
+        if failed or self.settings.headers or self.redactor.reads_bodies:
+            request_fields = fields_of(ended.request.kept)
+            answer_fields = fields_of(ended.answer_head)
         request = self._request(ended, request_fields, failed=failed)
         answer = self._answer(ended, answer_fields)
         return Captured(
             why=why,
             request_headers=self._headers(request_fields, failed=failed),
-            query=query,
+            query=self._query(ended.request.path, failed=failed),
             request_body=request.data,
             request_cut=request.cut,
             request_withheld=request.withheld,
@@ -88,8 +90,10 @@ class Capturing(Struct, frozen=True, kw_only=True):
         if not data:
             # It was larger than may be held, or there was none.
             return Kept(cut=ended.request_bytes) if ended.request_bytes else _NOTHING
-        names = () if ended.observed is None else _names(ended.observed)
         most = self.full_body if failed else int(self.settings.max_body)
+        if not self.redactor.reads_bodies:
+            return _beginning(data, most)
+        names = () if ended.observed is None else _names(ended.observed)
         body = _described(data, ended.request.path, fields)
         return self.redactor.request_body(body, most, names=names)
 
@@ -99,17 +103,23 @@ class Capturing(Struct, frozen=True, kw_only=True):
             data = b"".join(ended.answer_pieces)
         if not data:
             return Kept(cut=ended.answer_bytes) if ended.answer_bytes else _NOTHING
-        length = ended.answer_bytes if ended.answer_bytes > len(data) else None
+        most = int(self.settings.max_body)
+        if not self.redactor.reads_bodies:
+            return _beginning(data, most)
         body = _described(data, ended.request.path, fields)
-        return self.redactor.response_body(body, int(self.settings.max_body), length=length)
+        return self.redactor.response_body(body, most)
 
 
-def fields_of(head: bytes) -> Iterator[Field]:
+def _beginning(data: bytes, most: int) -> Kept:
+    """What is kept of a body that nothing in it is secret of."""
+    return Kept(data) if len(data) <= most else Kept(data[:most], len(data))
+
+
+def fields_of(head: bytes) -> list[Field]:
     """The fields of a head, behind its start line; bytes read as Latin-1, so that none is lost."""
-    for line in head.split(b"\r\n")[1:]:
-        name, colon, value = line.partition(b":")
-        if colon:
-            yield name.decode("latin-1"), value.strip(b" \t").decode("latin-1")
+    lines = head.decode("latin-1").split("\r\n")
+    parted = [line.partition(":") for line in lines[1:]]
+    return [(name, value.strip(" \t")) for name, colon, value in parted if colon]
 
 
 def _names(observed: Observation) -> Sequence[str]:

@@ -132,7 +132,7 @@ class Composer:
 
 def trace_of(wire: bytes, body_at: int) -> str:
     """The trace that the model was told to be part of; empty when it was told of none."""
-    at = wire.find(_TRACE_FIELD, 0, body_at)
+    at = wire.rfind(_TRACE_FIELD, 0, body_at)  # one that we made ourselves is the last field
     if at < 0:
         return ""
     at += len(_TRACE_FIELD)

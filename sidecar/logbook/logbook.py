@@ -172,17 +172,16 @@ class Logbook:
         subject = self._by_cell[cell] if 0 <= cell < len(self._by_cell) else None
         if subject is None:
             return  # on no cell of the board: neither counted nor recorded
+        why = None
         observed = ended.observed
-        draw = crc32(ended.request_id, self._salt) * _WHOLE
-        why = subject.policy.why(
-            subject.model,
-            failed=ended.counter in FAILED,
-            unusual=None if observed is None else observed.unusual,
-            draw=draw,
-        )
-        if why is None and draw >= subject.share:
-            self._recorder.count(cell, _SAMPLED_OUT)
-            return
+        failed = ended.counter in FAILED
+        if failed or observed is not None or subject.by_chance:
+            draw = crc32(ended.request_id, self._salt) * _WHOLE
+            unusual = None if observed is None else observed.unusual
+            why = subject.policy.why(subject.model, failed=failed, unusual=unusual, draw=draw)
+            if why is None and draw >= subject.share and not failed:
+                self._recorder.count(cell, _SAMPLED_OUT)
+                return
         try:
             payload = self._composer.compose(ended, subject, offset_ns, why)
         except Exception as error:  # noqa: BLE001 -- a bug of ours must not end the recording

@@ -23,9 +23,23 @@ MakeRedactor = Callable[[RouteSettings], Redactor]
 
 
 class Subject:
-    """What is the same in all records of a cell."""
+    """What is the same in all records of a cell.
 
-    __slots__ = ("capturing", "key", "model", "policy", "redactor", "role", "route", "share")
+    `by_chance` says that an exchange may be recorded, or its bodies kept, by chance; if not, only
+    one that failed or has a score is to be asked about.
+    """
+
+    __slots__ = (
+        "by_chance",
+        "capturing",
+        "key",
+        "model",
+        "policy",
+        "redactor",
+        "role",
+        "route",
+        "share",
+    )
 
     def __init__(self, key: CellKey, capturing: Capturing, policy: CapturePolicy) -> None:
         self.key = key
@@ -35,7 +49,9 @@ class Subject:
         self.capturing = capturing
         self.redactor = capturing.redactor
         self.policy = policy
-        self.share = capturing.settings.records
+        settings = capturing.settings
+        self.share = settings.records
+        self.by_chance = self.share < 1 or settings.models.get(key.model, settings.bodies) > 0
 
 
 class Subjects:
