@@ -56,17 +56,19 @@ class Caller:
         in_vain = Unavailable(f"no answer within {self._timeout_s:g} s")
         conclude(in_vain if task.cancelled() else task.result())
 
-    async def flush(self) -> bool:
-        """Make durable what was confirmed; False: that failed, and will be tried again."""
-        if not self._open or not isinstance(self._sink, Flushing):
-            return True
-        return await self._within("a sink could not be flushed", self._sink.flush)
+    async def flush(self) -> None:
+        """Make durable what was confirmed. Raises OSError: some of that may be lost."""
+        if self._open and isinstance(self._sink, Flushing):
+            reason = await self._within(self._sink.flush)
+            if reason:
+                raise OSError(reason)
 
     async def close(self) -> None:
         """Let go of the sink."""
-        if self._open:
-            self._open = False
-            await self._within("a sink could not be closed", self._sink.close)
+        self._open = False
+        reason = await self._within(self._sink.close)
+        if reason:
+            log.warning("a sink did not close", extra={"sink": self._name, "reason": reason})
 
     async def _bring(self, batch: Sequence[Item]) -> CallOutcome:
         try:
@@ -82,21 +84,19 @@ class Caller:
             return Unavailable("internal error, see the log")
         return delivered
 
-    async def _within(self, failed: str, call: Callable[[], Awaitable[None]]) -> bool:
+    async def _within(self, call: Callable[[], Awaitable[None]]) -> str:
+        """Why a call failed; empty when it did not."""
         try:
             async with asyncio.timeout(self._timeout_s):
                 await call()
         except TimeoutError:
-            reason = f"not within {self._timeout_s:g} s"
+            return f"it took more than {self._timeout_s:g} s"
         except Unavailable as outcome:
-            reason = outcome.reason
+            return outcome.reason
         except Exception:
             log.exception("a sink failed", extra={"sink": self._name})
-            return False
-        else:
-            return True
-        log.warning(failed, extra={"sink": self._name, "reason": reason})
-        return False
+            return "internal error, see the log"
+        return ""
 
 
 def _check(refused: Sequence[tuple[int, str]], size: int) -> None:

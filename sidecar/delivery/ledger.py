@@ -68,6 +68,10 @@ class Ledger:
         self._entered.clear()
         self.standing = Standing(position=position, totals=totals)
 
+    def rewind(self) -> None:
+        """What is not saved will be entered again."""
+        self.standing = self.saved
+
     def forget(self) -> None:
         """What was entered since the position moved will be entered again."""
         self._entered.clear()

@@ -292,6 +292,8 @@ class Pump:
     def _failed(self, outcome: Unavailable) -> float:
         self._meter.failures += 1
         self._meter.last_error = outcome.reason
+        if outcome.taken or outcome.refused:
+            self._circuit.answered()  # slow is not down: the failures in a row begin anew
         if self._circuit.failed():
             log.warning(
                 "a sink is down: records wait in the journal, one at a time is tried",
@@ -330,12 +332,22 @@ class Pump:
             self._meter.lag_bytes = await self._on_thread(self._source.ahead_bytes, position)
 
     async def _save(self, *, anyway: bool = False) -> None:
-        """Save the standing, once what it counts is durable, or `anyway`. Raises OSError."""
+        """Save the standing. Raises OSError.
+
+        If the sink cannot make durable what it has confirmed, all of that is brought again, unless
+        the standing has to be saved `anyway`.
+        """
+        try:
+            await self._caller.flush()
+        except OSError:
+            if not anyway:
+                self._ledger.rewind()
+                self._start_over()
+                raise
         standing = self._ledger.standing
-        if await self._caller.flush() or anyway:
-            await self._on_thread(self._source.save, standing)
-            self._ledger.saved = standing
-            self._saved_at_ns = self._monotonic_ns()
+        await self._on_thread(self._source.save, standing)
+        self._ledger.saved = standing
+        self._saved_at_ns = self._monotonic_ns()
 
     async def _end(self) -> None:
         """Keep what is known, and let go of everything; each within a while."""

@@ -101,7 +101,10 @@ class Flushing(Protocol):
     """A sink that confirms before its bytes are durable (a file without fsync) has this as well."""
 
     async def flush(self) -> None:
-        """Make durable what was confirmed; awaited before a cursor moves. Raises Unavailable."""
+        """Make durable what was confirmed; awaited before a cursor is saved.
+
+        Raises Unavailable: what was confirmed since the flush before is brought again.
+        """
 
 
 class DeadLetters(Protocol):
