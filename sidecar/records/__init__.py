@@ -1,6 +1,7 @@
 """What is said of an exchange, and how it is written; pure."""
 
 from sidecar.records.codec import decode, encode, from_json, to_json
+from sidecar.records.columns import columns
 from sidecar.records.hiding import How
 from sidecar.records.naming import ColumnRule, PointerRule, RedactionRules
 from sidecar.records.policy import CapturePolicy
@@ -31,6 +32,7 @@ __all__ = [
     "Redactor",
     "Why",
     "Withheld",
+    "columns",
     "decode",
     "encode",
     "from_json",

@@ -6,7 +6,8 @@ for a record without bodies. JSON by name, one line; docs/record.schema.json des
 - `at` is the time as RFC 3339 writes it, in UTC with nine digits, because the nanoseconds in a
   number would be more than JSON's numbers hold exactly;
 - a body is text where it is UTF-8 and base64 where it is not, as `..._encoding` beside it says;
-- a number that JSON cannot write is null.
+- what is not known is null, not -1, so that nobody takes it for a number; and so is a number that
+  JSON cannot write.
 
 Must not know: files, sinks.
 """
@@ -26,6 +27,9 @@ from sidecar.records.record import Captured, Record, RecordError
 UTF_8: Final = "utf-8"
 BASE64: Final = "base64"
 
+UNKNOWN: Final = -1
+# Fields that say so of what is not known; null in JSON.
+_MAY_BE_UNKNOWN: Final = ("duration_ns", "upstream_ns", "first_byte_ns")
 _RECORDS: Final = msgspec.msgpack.Decoder(Record)
 _LAST_NS: Final = 2**63 - 1  # in the year 2262
 _TIME: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d{1,9})?Z", re.ASCII)
@@ -81,6 +85,9 @@ def to_document(record: Record) -> dict[str, Any]:
     """What the JSON of a record says, as plain values."""
     document = dict(zip(RECORD_NAMES, msgspec.structs.astuple(record), strict=True))
     document["at"] = time_text(record.at_ns)
+    for name in _MAY_BE_UNKNOWN:
+        if document[name] == UNKNOWN:
+            document[name] = None
     if record.captured is not None:
         document["captured"] = _captured_document(record.captured)
     return document
@@ -93,6 +100,7 @@ def from_document(document: object) -> Record:
     fields = dict(document)
     try:
         fields["at_ns"] = time_ns(fields.get("at"))
+        fields |= {name: UNKNOWN for name in _MAY_BE_UNKNOWN if fields.get(name) is None}
         if isinstance(fields.get("captured"), dict):
             fields["captured"] = _captured_fields(fields["captured"])
         return msgspec.convert(_in_order(Record, fields), Record)
@@ -124,6 +132,8 @@ def _captured_document(captured: Captured) -> dict[str, Any]:
         value = getattr(captured, name)
         if name.endswith("_body"):
             document[name], document[f"{name}_encoding"] = _body_text(value)
+        elif name.endswith("_cut"):
+            document[name] = None if value == UNKNOWN else value
         else:
             document[name] = value
     return document
@@ -140,8 +150,11 @@ def _body_text(body: bytes | None) -> tuple[str | None, str | None]:
 
 def _captured_fields(document: dict[str, Any]) -> list[object]:
     fields = dict(document)
-    for name in ("request_body", "response_body"):
-        fields[name] = _body(fields.get(name), fields.get(f"{name}_encoding"))
+    for side in ("request", "response"):
+        body = f"{side}_body"
+        fields[body] = _body(fields.get(body), fields.get(f"{body}_encoding"))
+        if fields.get(f"{side}_cut") is None:
+            fields[f"{side}_cut"] = UNKNOWN
     return _in_order(Captured, fields)
 
 
