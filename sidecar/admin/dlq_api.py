@@ -37,7 +37,7 @@ from sidecar.admin.dlq_views import (
     letter_view,
     tally_view,
 )
-from sidecar.admin.guard import TokenSource, guard_payloads
+from sidecar.admin.guard import TokenSource, check_payloads
 from sidecar.config.units import parse_duration
 from sidecar.delivery.dead_letters import DeadLetterStore, Filter, Replay, Replayer
 from sidecar.errors import ClientError, SidecarError
@@ -123,12 +123,12 @@ class DeadLetterCalls:
 
     async def letter(self, request: web.Request) -> web.Response:
         """One letter with everything that is kept of it."""
-        guard_payloads(self.token_source)(request)
+        check_payloads(request, self.token_source)
         return answer(content_view(await self.store.get(int(request.match_info["id"]))))
 
     async def export(self, request: web.Request) -> web.StreamResponse:
         """Letters with everything, one a line, while they are read. Whole only if it ends well."""
-        guard_payloads(self.token_source)(request)
+        check_payloads(request, self.token_source)
         filter_ = filter_of_query(dict(request.query), self.now_ns())
         await self.store.count(Filter(id=0))  # says no in words while that is still possible
         response = web.StreamResponse(

@@ -9,7 +9,7 @@ process; but not a web page in a local browser, which could otherwise post to lo
 - bodies must say `application/json`, which no HTML form can.
 
 Reading is free: metrics, status and health hold no payloads and no secrets. Calls that do show what
-clients sent are guarded like changes (`guard_payloads`).
+clients sent are guarded like changes (`check_payloads`).
 """
 
 from __future__ import annotations
@@ -57,13 +57,9 @@ def guard_changes(token_source: TokenSource) -> Middleware:
     return check
 
 
-def guard_payloads(token_source: TokenSource) -> Callable[[web.BaseRequest], None]:
-    """A check for calls that only read, but show what clients sent: the rules are the same."""
-
-    def check(request: web.BaseRequest) -> None:
-        check_change(request, _current(token_source))
-
-    return check
+def check_payloads(request: web.BaseRequest, token_source: TokenSource) -> None:
+    """As `check_change`, for calls that only read but show what clients sent."""
+    check_change(request, _current(token_source))
 
 
 def check_change(request: web.BaseRequest, token: bytes | None) -> None:

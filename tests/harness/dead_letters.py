@@ -112,12 +112,15 @@ class ListSink:
 
 
 def world(
-    models: Mapping[str, str] | None = None,
+    models: Mapping[str, str | tuple[str, ...]] | None = None,
     sinks: Mapping[str, ListSink] | None = None,
     **changes: Any,
 ) -> World:
     """A world of models (by their URLs) and sinks."""
-    there = {name: ModelSettings(url=url) for name, url in (models or {}).items()}
+    there = {
+        name: ModelSettings(urls=(urls,) if isinstance(urls, str) else urls)
+        for name, urls in (models or {}).items()
+    }
     sinks = sinks or {}
 
     def make_sink(name: str) -> ListSink:

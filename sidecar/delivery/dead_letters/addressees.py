@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from msgspec import Struct
 
 from sidecar.config.settings import ModelSettings
+from sidecar.delivery.dead_letters.jobs import Replay
 from sidecar.delivery.dead_letters.letters import DeadLetterClass, Letter
 from sidecar.delivery.dead_letters.model_target import ModelTarget, Redactors, TlsContexts
 from sidecar.delivery.dead_letters.sink_target import SinkTarget
@@ -35,11 +36,12 @@ class World(Struct, frozen=True, kw_only=True):
 
 
 class Addressees:
-    """The targets of one replay; `to` is the model that all failed predictions go to."""
+    """The targets of one replay; `job_id` marks what is sent."""
 
-    def __init__(self, world: World, to: str | None) -> None:
+    def __init__(self, world: World, replay: Replay, job_id: str = "") -> None:
         self._world = world
-        self._to = to
+        self._replay = replay
+        self._job_id = job_id
         self._models = world.models()
         self._sink_names = world.sink_names()
         self._targets: dict[tuple[DeadLetterClass, str], Target] = {}
@@ -50,7 +52,7 @@ class Addressees:
         if letter.class_ is DeadLetterClass.PREDICTION_FAILED:
             if letter.obstacle is not None:
                 raise NoTarget(letter.obstacle.sentence)
-            name = self._to or letter.model
+            name = self._replay.to or letter.model
         if why := self.missing(letter.class_, name):
             raise NoTarget(why)
         key = (letter.class_, name)
@@ -75,12 +77,15 @@ class Addressees:
     def _make(self, class_: DeadLetterClass, name: str) -> Target:
         if class_ is DeadLetterClass.DELIVERY_FAILED:
             try:
-                return SinkTarget(name, self._world.make_sink(name))
+                sink = self._world.make_sink(name)
             except ConfigError as error:
                 raise NoTarget(str(error)) from error
+            return SinkTarget(name, sink, timeout_s=self._replay.timeout_s)
         return ModelTarget(
             name,
             self._models[name],
+            job_id=self._job_id,
+            timeout_s=self._replay.timeout_s,
             tls=self._world.tls,
             redactors=self._world.redactors,
             wall_ns=self._world.wall_ns,

@@ -235,8 +235,9 @@ def _open(path: Path) -> sqlite3.Connection:
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _PRIVATE))
     connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
     try:
-        # Has an effect only before the first table is made.
-        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        (pages,) = connection.execute("PRAGMA page_count").fetchone()
+        if not pages:  # later it would have no effect, and wait for whoever holds a lock
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}")
         connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")

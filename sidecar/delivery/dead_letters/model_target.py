@@ -59,13 +59,17 @@ Redactors = Callable[[str], Redactor]
 
 
 class ModelTarget:
-    """One model, at its endpoints in turn. `wall_ns` is the wall clock."""
+    """One model, at its endpoints in turn, for one job. `timeout_s` is for a letter, `wall_ns` is
+    the wall clock.
+    """
 
     def __init__(
         self,
         model: str,
         settings: ModelSettings,
         *,
+        job_id: str,
+        timeout_s: float,
         tls: TlsContexts,
         redactors: Redactors,
         wall_ns: Callable[[], int],
@@ -73,6 +77,8 @@ class ModelTarget:
         self.name = f"model {model}"
         self._model = model
         self._settings = settings
+        self._job_id = job_id
+        self._timeout_s = timeout_s
         self._tls = tls
         self._redactors = redactors
         self._wall_ns = wall_ns
@@ -80,14 +86,12 @@ class ModelTarget:
         self._sessions: dict[int, aiohttp.ClientSession] = {}
         self._turn = 0
 
-    async def send(
-        self, letters: Sequence[Content], *, job_id: str, timeout_s: float
-    ) -> list[Outcome]:
+    async def send(self, letters: Sequence[Content]) -> list[Outcome]:
         """Send them one by one. Raises OutOfReach."""
         outcomes: list[Outcome] = []
         for one in letters:
             try:
-                outcomes.append(await self._send(one, job_id, timeout_s))
+                outcomes.append(await self._send(one))
             except OutOfReach as error:
                 raise OutOfReach(error.reason, settled=outcomes) from None
         return outcomes
@@ -98,13 +102,13 @@ class ModelTarget:
             await session.close()
         self._sessions.clear()
 
-    async def _send(self, letter: Content, job_id: str, timeout_s: float) -> Outcome:
+    async def _send(self, letter: Content) -> Outcome:
         letter_id = letter.letter.id
         try:
-            async with asyncio.timeout(timeout_s):
-                answer = await self._exchange(letter, job_id)
+            async with asyncio.timeout(self._timeout_s):
+                answer = await self._exchange(letter)
         except TimeoutError:
-            return _failed(letter_id, f"no answer within {timeout_s:g} s")
+            return _failed(letter_id, f"no answer within {self._timeout_s:g} s")
         except aiohttp.ClientConnectorCertificateError:
             raise OutOfReach("its TLS certificate is not trusted") from None
         except aiohttp.ClientConnectorError as error:
@@ -116,7 +120,7 @@ class ModelTarget:
             return Outcome(letter=letter_id, fate=Fate.REPLAYED, answer=answer)
         return _failed(letter_id, f"answered {answer.status}", answer)
 
-    async def _exchange(self, letter: Content, job_id: str) -> Answer:
+    async def _exchange(self, letter: Content) -> Answer:
         record = letter.record
         captured = None if record is None else record.captured
         if record is None or captured is None:
@@ -126,7 +130,7 @@ class ModelTarget:
             record.method,
             _url(endpoint, record, captured),
             data=captured.request_body,
-            headers=_headers(record, captured, job_id),
+            headers=_headers(record, captured, self._job_id),
             skip_auto_headers=_NOT_ADDED,
             allow_redirects=False,
             server_hostname=self._settings.tls.server_name if endpoint.tls else None,
@@ -198,9 +202,11 @@ def _url(endpoint: Endpoint, record: Record, captured: Captured) -> URL:
 
 def _headers(record: Record, captured: Captured, job_id: str) -> CIMultiDict[str]:
     headers: CIMultiDict[str] = CIMultiDict()
+    spelled: dict[str, str] = {}
     for name, value in captured.request_headers:
         if name.lower() not in _NOT_SENT:
-            headers.add(name, _wire_text(value))
+            # aiohttp takes a field that is spelled differently for one that replaces the first.
+            headers.add(spelled.setdefault(name.lower(), name), _wire_text(value))
     headers["X-Request-Id"] = _wire_text(record.request_id)
     headers[REPLAY_HEADER] = job_id
     return headers

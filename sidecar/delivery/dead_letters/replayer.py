@@ -1,11 +1,7 @@
 """Replays dead letters: one job after the other, each with several letters under way.
 
-A letter is dealt with when what became of it is on disk, and only then is the next one taken by
-whoever replayed it. So a process that is killed leaves at most `concurrency` portions of which
-nobody knows; `run` of the next process sends them again, and goes on.
-
-A model or sink that cannot be reached is waited for with growing pauses, and given up after
-GIVE_UP_AFTER attempts in a row: its letters stay as they were. Nothing here touches live traffic.
+A job that a killed process left behind goes on in the next one, with exact counts; what was under
+way then is sent once more. Nothing here touches live traffic.
 """
 
 from __future__ import annotations
@@ -13,33 +9,18 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from msgspec import Struct
 
 from sidecar.delivery.dead_letters.addressees import Addressees, World
 from sidecar.delivery.dead_letters.database import StoreUnavailable
-from sidecar.delivery.dead_letters.feed import Feed
-from sidecar.delivery.dead_letters.jobs import (
-    Due,
-    Fate,
-    Job,
-    JobState,
-    Outcome,
-    Replay,
-    understood,
-)
-from sidecar.delivery.dead_letters.letters import Content, DeadLetterClass
+from sidecar.delivery.dead_letters.jobs import Job, JobState, Replay, understood
+from sidecar.delivery.dead_letters.letters import DeadLetterClass
+from sidecar.delivery.dead_letters.run import Run
 from sidecar.delivery.dead_letters.store import DeadLetterStore
-from sidecar.delivery.dead_letters.targets import NoTarget, OutOfReach, Target
-from sidecar.delivery.retries import RetryPolicy
 from sidecar.errors import ClientError
-
-GIVE_UP_AFTER: Final = 8
-"""Attempts in a row, about ten seconds of pauses: a restart of a model is waited for, no more."""
-
-PATIENCE: Final = RetryPolicy(first_s=0.2, longest_s=5.0)
 
 STORE_AGAIN_S: Final = 5.0
 """How long a replay rests when what became of letters cannot be written."""
@@ -75,14 +56,14 @@ class Replayer:
         self._monotonic_s = monotonic_s
         self._chance = chance
         self._pause = pause
-        self._run: _Run | None = None
+        self._run: Run | None = None
         self._ordered = asyncio.Event()
         self._ordered.set()  # perhaps an earlier process left something
 
     async def preview(self, replay: Replay) -> Preview:
         """What a replay would do, without doing it. Raises ClientError."""
         replay = self._checked(replay)
-        addressees = Addressees(self._world, replay.to)
+        addressees = Addressees(self._world, replay)
         sent: Counter[str] = Counter()
         refused: Counter[str] = Counter()
         for tally in await self._store.count(replay.filter):
@@ -141,10 +122,10 @@ class Replayer:
             "a replay goes on" if job.counts.total else "a replay begins",
             extra={"job": job.id, "letters": job.total, "done": job.counts.total},
         )
-        self._run = run = _Run(
+        self._run = run = Run(
             job,
             self._store,
-            Addressees(self._world, job.replay.to),
+            Addressees(self._world, job.replay, job.id),
             monotonic_s=self._monotonic_s,
             chance=self._chance,
             pause=self._pause,
@@ -165,129 +146,11 @@ class Replayer:
             await run.addressees.close()
         if state is JobState.DONE and (run.unreached or job.counts.unreached):
             state = JobState.GAVE_UP
-            reason = f"cannot be reached: {', '.join(sorted(run.unreached)) or 'see the letters'}"
+            given_up = [f"{name}: {why}" for name, why in run.unreached.items()]
+            reason = "; ".join(given_up) or "some could not be reached, before a restart"
         try:
             job = await self._store.jobs.end(job.id, state, reason)
         except ClientError as gone:  # with its file, which was damaged
             log.warning("a replay was lost", extra={"job": job.id, "reason": str(gone)})
             return
         log.info("a replay has ended", extra={"job": job.id, "state": job.state.value})
-
-
-class _Run:
-    """One job while it is replayed."""
-
-    def __init__(
-        self,
-        job: Job,
-        store: DeadLetterStore,
-        addressees: Addressees,
-        *,
-        monotonic_s: Callable[[], float],
-        chance: Callable[[], float],
-        pause: Callable[[float], Awaitable[None]],
-    ) -> None:
-        self.job = job
-        self.addressees = addressees
-        self.feed = Feed(store.jobs, job)
-        self.unreached: set[str] = set()
-        self._store = store
-        self._pace = Pace(job.replay.rate_per_s, monotonic_s)
-        self._chance = chance
-        self._pause = pause
-        self._failures: Counter[str] = Counter()  # attempts in vain in a row, by target
-        self._unwritten: list[Outcome] = []
-        self._writing = asyncio.Lock()
-
-    async def work(self) -> None:
-        """Deal with one portion after the other until there are no more."""
-        while portion := await self.feed.next():
-            await self._pause(self._pace.wait_s(len(portion)))
-            if self.feed.stopped:
-                return
-            await self._settle(await self._deal_with(portion))
-
-    async def _deal_with(self, portion: Sequence[Due]) -> list[Outcome]:
-        outcomes: list[Outcome] = []
-        letters: list[Content] = []
-        for due in portion:
-            found = await self._store.find(due.letter)
-            if found is None or found.encoded is None:
-                note = "it was purged meanwhile"
-                outcomes.append(Outcome(letter=due.letter, fate=Fate.SKIPPED, note=note))
-            elif found.record is None:
-                outcomes.append(_left(found, Fate.REFUSED, "its record cannot be read"))
-            else:
-                letters.append(found)
-        if not letters:
-            return outcomes
-        try:
-            target = self.addressees.of(letters[0].letter)
-        except NoTarget as error:
-            return outcomes + [_left(one, Fate.REFUSED, str(error)) for one in letters]
-        return outcomes + await self._send(target, letters)
-
-    async def _send(self, target: Target, letters: Sequence[Content]) -> list[Outcome]:
-        outcomes: list[Outcome] = []
-        left = list(letters)
-        reason = "it was given up"
-        while self._failures[target.name] < GIVE_UP_AFTER:
-            try:
-                outcomes += await target.send(
-                    left, job_id=self.job.id, timeout_s=self.job.replay.timeout_s
-                )
-            except OutOfReach as error:
-                outcomes += error.settled
-                settled = {one.letter for one in outcomes}
-                left = [one for one in left if one.letter.id not in settled]
-                reason = error.reason
-                await self._rest(target, reason)
-                continue
-            self._failures[target.name] = 0
-            return outcomes
-        self.unreached.add(f"{target.name} ({reason})")
-        return outcomes + [_left(one, Fate.UNREACHED, f"{target.name}: {reason}") for one in left]
-
-    async def _rest(self, target: Target, reason: str) -> None:
-        self._failures[target.name] += 1
-        failures = self._failures[target.name]
-        if failures == GIVE_UP_AFTER:
-            log.warning(
-                "a replay gives up what it cannot reach",
-                extra={"job": self.job.id, "target": target.name, "reason": reason},
-            )
-        if failures < GIVE_UP_AFTER:
-            await self._pause(PATIENCE.wait_s(failures, self._chance()))
-
-    async def _settle(self, outcomes: Sequence[Outcome]) -> None:
-        """Write what became of letters; those who come while another one writes go together."""
-        self._unwritten += outcomes
-        async with self._writing:
-            batch = self._unwritten[:]
-            if not batch:
-                return  # whoever wrote before has taken ours along
-            self.feed.done(one.letter for one in batch)
-            job = await self._store.jobs.settle(self.job.id, batch, done_to=self.feed.done_to)
-            del self._unwritten[: len(batch)]
-        if job is None or job.state.over:
-            self.feed.stop()
-
-
-class Pace:
-    """No more than so many letters a second, evenly; 0 is no bound."""
-
-    def __init__(self, per_s: float, monotonic_s: Callable[[], float]) -> None:
-        self._gap_s = 1 / per_s if per_s else 0.0
-        self._monotonic_s = monotonic_s
-        self._next_s = monotonic_s()
-
-    def wait_s(self, letters: int) -> float:
-        """Take a turn for so many letters, and say how long it is until then."""
-        now_s = self._monotonic_s()
-        turn_s = max(now_s, self._next_s)
-        self._next_s = turn_s + letters * self._gap_s
-        return turn_s - now_s
-
-
-def _left(content: Content, fate: Fate, note: str) -> Outcome:
-    return Outcome(letter=content.letter.id, fate=fate, note=note)

@@ -34,9 +34,7 @@ class Target(Protocol):
     def name(self) -> str:
         """What people call it: `model stable`, `sink kafka`."""
 
-    async def send(
-        self, letters: Sequence[Content], *, job_id: str, timeout_s: float
-    ) -> list[Outcome]:
+    async def send(self, letters: Sequence[Content]) -> list[Outcome]:
         """Send them once; an outcome for each. Raises OutOfReach."""
 
     async def close(self) -> None:

@@ -24,8 +24,8 @@ from sidecar.records import Withheld
 PREDICTION, DELIVERY = DeadLetterClass
 
 
-async def ids(store, filter_=Filter()):
-    return [one.letter.id async for one in store.export(filter_)]
+async def ids(store):
+    return [one.letter.id async for one in store.export(Filter())]
 
 
 # -- what comes in -------------------------------------------------------------------------------
