@@ -68,6 +68,7 @@ class NatsSink:
         self._surroundings = surroundings
         self._limit_s = MARGIN * settings.timeout
         self._client: Any = None
+        self._silent = False
         self._inbox = ""
         self._tokens = count()
         self._waiting: dict[str, asyncio.Future[Answer]] = {}
@@ -78,6 +79,7 @@ class NatsSink:
     async def open(self) -> None:
         """Connect, and find the stream or make it. Raises Unavailable."""
         await self.close()
+        self._silent = False
         options = await asyncio.to_thread(self._options)
         client = self._client = self._nats.Client()
         try:
@@ -95,18 +97,18 @@ class NatsSink:
 
     async def deliver(self, batch: Sequence[Item]) -> Delivered:
         """Publish all, and wait until the stream has answered for all. Raises Unavailable."""
-        if self._client is None or self._client.is_closed:
-            await self.open()
         answers: dict[int, Answer] = {}
         waiting: dict[int, asyncio.Future[Answer]] = {}
-        why = "no acknowledgement in time"
+        why = "the connection to the server was lost"
         try:
             async with asyncio.timeout(self._limit_s):
+                if self._client is None or self._client.is_closed or self._silent:
+                    await self.open()
                 await self._publish(batch, answers, waiting)
                 if waiting:
                     await asyncio.wait(waiting.values())
         except TimeoutError:
-            pass
+            why = "no acknowledgement in time"
         except self._errors.Error as error:
             why = self._explained(error)
         finally:
@@ -119,8 +121,7 @@ class NatsSink:
         refused = tuple((place, one.refused) for place, one in answers.items() if one.refused)
         if len(taken) + len(refused) == len(batch):
             return Delivered(refused=refused)
-        if not answers:
-            await self.close()  # a connection on which nothing is heard is not worth keeping
+        self._silent = not answers  # a connection on which nothing is heard is not worth keeping
         why = next((one.unavailable for one in answers.values() if one.unavailable), why)
         raise Unavailable(why, taken=taken, refused=refused)
 
