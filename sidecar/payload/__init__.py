@@ -3,7 +3,7 @@
 from sidecar.payload.codec import Codec, StreamReader
 from sidecar.payload.extract import Body, Inputs, Outputs, Undecodable, Value
 from sidecar.payload.names import Protocol, Reason
-from sidecar.payload.registry import codec_for, stream_reader
+from sidecar.payload.registry import codec_for, raw_codec_for, stream_reader
 from sidecar.payload.settings import PayloadSettings, Source
 
 __all__ = [
@@ -19,5 +19,6 @@ __all__ = [
     "Undecodable",
     "Value",
     "codec_for",
+    "raw_codec_for",
     "stream_reader",
 ]

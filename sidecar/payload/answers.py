@@ -44,7 +44,7 @@ SCORE_NAMES: Final = (
 _NUMBERS: Final = frozenset({float, int})
 _NAN: Final = float("nan")
 # Half precision and softmax in float32 leave sums a little beside 1; two votes of three do not.
-_SUM_TOLERANCE: Final = 0.01
+SUM_TOLERANCE: Final = 0.01
 _LONGEST_PLACE: Final = 4  # digits
 _MOST_CHOICES: Final = 64  # sets of output names remembered; a model has one or two
 
@@ -58,13 +58,16 @@ class Choice:
 
 
 class Answers:
-    """Reads outputs by name as the settings, or the defaults, say."""
+    """Reads outputs by name as the settings, or the defaults, say.
+
+    `labels` are those of the classes, `positive` is the place of the positive one, where said.
+    """
 
     def __init__(self, settings: PayloadSettings) -> None:
         self._prediction = settings.prediction
         self._score = settings.score
-        self._labels = settings.labels
-        self._positive = _place_of(settings.positive, settings.labels)
+        self.labels = settings.labels
+        self.positive = _place_of(settings.positive, settings.labels)
         self._choices: dict[tuple[str, ...], Choice] = {}
 
     def choose(self, names: tuple[str, ...]) -> Choice:
@@ -142,7 +145,7 @@ class Answers:
                 continue
             classes = len(numbers)
             highest = max(numbers)
-            place = self._positive
+            place = self.positive
             if place is None or place >= classes:
                 place = 1 if classes == 2 else numbers.index(highest)
             scores.append(float(numbers[place]))
@@ -156,7 +159,7 @@ class Answers:
         if not all(0.0 <= score <= 1.0 or score != score for score in scores):  # noqa: PLR0124 - NaN
             return Outputs(predictions, scores)  # a margin or a rank: nothing says how sure it is
         confidences = [max(score, 1.0 - score) for score in scores]
-        if not predictions and len(self._labels) == 2:
+        if not predictions and len(self.labels) == 2:
             predictions = [
                 None if score != score else self._label(int(score >= 0.5), 2)  # noqa: PLR0124 - NaN
                 for score in scores
@@ -164,7 +167,7 @@ class Answers:
         return Outputs(predictions, scores, confidences)
 
     def _label(self, place: int, classes: int) -> Value:
-        return self._labels[place] if len(self._labels) == classes else place
+        return self.labels[place] if len(self.labels) == classes else place
 
 
 def _place_of(positive: str | None, labels: tuple[str, ...]) -> int | None:
@@ -200,7 +203,7 @@ def is_distribution(vector: Sequence[Value]) -> bool:
         and len(numbers) >= 2
         and min(numbers) >= 0.0
         and max(numbers) <= 1.0
-        and abs(sum(numbers) - 1.0) <= _SUM_TOLERANCE
+        and abs(sum(numbers) - 1.0) <= SUM_TOLERANCE
     )
 
 

@@ -24,6 +24,7 @@ from sidecar.payload.names import Protocol
 from sidecar.payload.open_inference import OpenInference, OpenInferenceBodies
 from sidecar.payload.openai import OpenAI
 from sidecar.payload.openai_stream import OpenAIStream
+from sidecar.payload.raw_answers import RawAnswers
 from sidecar.payload.settings import PayloadSettings, Source
 
 
@@ -57,6 +58,24 @@ def codec_for(
         forms=Forms(settings.features, names, sources),
         answers=Answers(settings),
         max_bytes=max_bytes,
+    )
+    return FACTORIES[settings.codec](parts)
+
+
+def raw_codec_for(
+    settings: PayloadSettings,
+    sources: tuple[Source, ...] = (),
+    *,
+    max_bytes: int,
+    names: tuple[str, ...] = (),
+) -> Codec:
+    """A codec that reads requests as that of `codec_for` does, and leaves answers unread.
+
+    See `raw_answers`; it is for single rows.
+    """
+    forms, answers = Forms(settings.features, names, sources), RawAnswers(settings)
+    parts = _Parts(
+        settings=settings, sources=sources, forms=forms, answers=answers, max_bytes=max_bytes
     )
     return FACTORIES[settings.codec](parts)
 
