@@ -31,6 +31,8 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from sidecar.payload.decimals import NearestDoubles, nearest_doubles
+from sidecar.payload.scan import ScanBodies, scan_bodies
 from sidecar.sketch import CountValues, IntArray, count_values, record_rows
 
 RecordRows = Callable[[IntArray, IntArray, IntArray, IntArray, npt.NDArray[np.float64]], int]
@@ -61,6 +63,8 @@ class Kernels:
 
     record_rows: RecordRows
     count_values: CountValues
+    scan_bodies: ScanBodies
+    nearest_doubles: NearestDoubles
     report: WarmReport
 
 
@@ -82,6 +86,8 @@ def warm(environ: Mapping[str, str]) -> Kernels:
     return Kernels(
         record_rows=kernels[record_rows.__name__].function,
         count_values=kernels[count_values.__name__].function,
+        scan_bodies=kernels[scan_bodies.__name__].function,
+        nearest_doubles=kernels[nearest_doubles.__name__].function,
         report=WarmReport(
             elapsed_s=perf_counter() - started_s,
             loaded=_names(kernels, "loaded"),
@@ -190,6 +196,22 @@ def _count_values_types(numba: ModuleType) -> object:
     return numba.int64(*rows, integers, floats, integers, *table)
 
 
+def _scan_bodies_types(numba: ModuleType) -> object:
+    """The signature of `scan_bodies` as `Pattern` calls it; bodies and pattern are read-only."""
+    integers, table = numba.int64[::1], numba.int64[:, ::1]
+    some_bytes = _read_only(numba, numba.uint8, 1)
+    steps = _read_only(numba, numba.int64, 2)
+    pattern = (some_bytes, steps, some_bytes, steps)
+    return numba.int64(some_bytes, integers, integers, *pattern, table, table, integers)
+
+
+def _nearest_doubles_types(numba: ModuleType) -> object:
+    """The signature of `nearest_doubles`; the tables of powers are read-only."""
+    integers, table = numba.int64[::1], numba.int64[:, ::1]
+    powers = (_read_only(numba, numba.uint64, 2), _read_only(numba, numba.float64, 1))
+    return numba.int64(table, table, *powers, numba.float64[:, ::1], integers)
+
+
 def _read_only(numba: ModuleType, number: object, dimensions: int) -> object:
     return numba.types.Array(number, dimensions, "C", readonly=True)
 
@@ -197,6 +219,8 @@ def _read_only(numba: ModuleType, number: object, dimensions: int) -> object:
 _SIGNATURES: tuple[tuple[Callable[..., int], Callable[[ModuleType], object]], ...] = (
     (record_rows, _record_rows_types),
     (count_values, _count_values_types),
+    (scan_bodies, _scan_bodies_types),
+    (nearest_doubles, _nearest_doubles_types),
 )
 """Every kernel with what tells the types that it is called with."""
 

@@ -67,7 +67,7 @@ class Recorder:
         "_rows",
         "_view",
         "_worker_gauges",
-        "count_values",
+        "kernels",
     )
 
     def __init__(self, layout: BoardLayout, words: memoryview, kernels: Kernels) -> None:
@@ -78,7 +78,7 @@ class Recorder:
         self._view = SliceView.of(layout, words)
         self._edges = layout.edges.values
         self._record_rows = kernels.record_rows
-        self.count_values = kernels.count_values  # for areas: their watches know the columns
+        self.kernels = kernels  # for areas: their watches know the columns
         self._pending = bytearray(_FULL_BYTES)
         self._rows = np.frombuffer(self._pending, dtype=np.int64).reshape(PENDING_ROWS, ROW_WIDTH)
         self._at = 0

@@ -32,7 +32,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from sidecar.baseline.measures import UNUSUAL
+from sidecar.baseline.measures import LATENCY, REQUEST_ROWS, UNUSUAL
 from sidecar.model import ColumnKind, ColumnPart
 from sidecar.monitor.rows import CONFIDENCE
 from sidecar.sketch import NOT_COUNTED, AreaLayout, ColumnTable, CountValues, FloatArray, IntArray
@@ -79,6 +79,15 @@ class Batch:
         self._facts: IntArray = words[:, columns + measures :]
         self._strangest = 0  # row of the request whose own record has not come yet
         names = [column.name for column in layout.measures]
+        self._latency_at = names.index(LATENCY) if LATENCY in names else -1
+        self._singles = 0
+        self._single_cells = np.empty((CAPACITY, columns))
+        self._single_latencies = np.empty(CAPACITY, dtype=np.int64)
+        self._single_bases = np.full((CAPACITY, keys), layout.blocks_at)
+        self._single_measured = np.full((CAPACITY, measures), NOT_COUNTED)
+        self._none_failed = np.zeros(CAPACITY, dtype=np.int64)
+        if REQUEST_ROWS in names:
+            self._single_measured[:, names.index(REQUEST_ROWS)] = 1.0
         self._unusual_at = names.index(UNUSUAL) if UNUSUAL in names else -1
         self._confidence_at, self._unsure_below = _confidence(layout)
         self._slow_ns = inf
@@ -100,6 +109,8 @@ class Batch:
         Raises struct.error, TypeError or OverflowError, and adds nothing, unless all cells are
         numbers.
         """
+        if self._singles and self.judged is not None:
+            self.flush()
         at = self._at
         self._pack_into(
             self._records, at, *cells, *outputs, *measures, what, failed, latency_ns, *bases
@@ -109,11 +120,45 @@ class Batch:
         if at == self._end:
             self.flush()
 
+    def add_single(
+        self, cells: FloatArray, latency_ns: IntArray, bases: IntArray | None = None
+    ) -> None:
+        """Add requests of one row each that did not fail; at most CAPACITY.
+
+        cells:      float64[request, column]
+        latency_ns: int64[request]             0 or more
+        bases:      int64[request, key]        None: the only block
+        """
+        if self._at and self.judged is not None:
+            self.flush()
+        first, last = self._singles, self._singles + len(cells)
+        if last > CAPACITY:
+            self._count_singles()
+            first, last = 0, len(cells)
+        self._single_cells[first:last] = cells
+        self._single_latencies[first:last] = latency_ns
+        if bases is not None:
+            self._single_bases[first:last] = bases
+        self._singles = last
+
     def flush(self) -> None:
         """Count what waits; free when nothing does."""
+        if self._singles:
+            self._count_singles()
+        if self._at:
+            self._count_records()
+
+    def _count_singles(self) -> None:
+        n, self._singles = self._singles, 0
+        facts = self._single_bases[:n], self._none_failed[:n], self._single_latencies[:n]
+        strange = self._count_rows(self._single_cells[:n], *facts)
+        measured = self._single_measured[:n]
+        if self._latency_at >= 0:
+            measured[:, self._latency_at] = facts[-1]
+        self._count_requests(measured, *facts, strange)
+
+    def _count_records(self) -> None:
         n = self._at // self._size
-        if not n:
-            return
         self._at = 0
         what = self._facts[:n, 0]
         rows = np.flatnonzero(what & ROW)
@@ -122,43 +167,46 @@ class Batch:
         strange[0] = self._strangest
         if len(rows):
             # A row belongs to the first request at or behind it.
-            np.maximum.at(strange, np.searchsorted(requests, rows), self._count_rows(rows))
+            found = self._count_rows(self._cells[rows], *self._facts_of(rows))
+            np.maximum.at(strange, np.searchsorted(requests, rows), found)
         self._strangest = int(strange[-1])
         if len(requests):
-            self._count_requests(requests, strange[:-1])
+            self._count_requests(self._measured[requests], *self._facts_of(requests), strange[:-1])
 
-    def _count_rows(self, rows: npt.NDArray[np.intp]) -> IntArray:
+    def _facts_of(self, records: npt.NDArray[np.intp]) -> tuple[IntArray, IntArray, IntArray]:
+        """Bases, failed and latency of records, as the kernel takes them."""
+        facts = self._facts[records]
+        return facts[:, 3:].copy(), facts[:, 1].copy(), facts[:, 2].copy()
+
+    def _count_rows(
+        self, cells: FloatArray, bases: IntArray, failed: IntArray, latency_ns: IntArray
+    ) -> IntArray:
         """Count rows; returns how many things about each are strange."""
-        cells, facts = self._cells[rows], self._facts[rows]
-        strange = np.empty(len(rows), dtype=np.int64)
+        strange = np.empty(len(cells), dtype=np.int64)
         self._columns.count(
-            self._count_values,
-            cells,
-            facts[:, 3:].copy(),
-            facts[:, 1].copy(),
-            facts[:, 2].copy(),
-            self._area,
-            strange,
+            self._count_values, cells, bases, failed, latency_ns, self._area, strange
         )
         if self._confidence_at >= 0:
             confidence = cells[:, self._confidence_at]
             strange += (confidence < self._unsure_below) & (confidence != NOT_COUNTED)
         return strange
 
-    def _count_requests(self, requests: npt.NDArray[np.intp], strange: IntArray) -> None:
-        measured, facts = self._measured[requests], self._facts[requests]
-        latency_ns = facts[:, 2].copy()
-        unusual = 1.0 - np.exp2(-(strange + (latency_ns > self._slow_ns)))
+    def _count_requests(
+        self,
+        measured: FloatArray,
+        bases: IntArray,
+        failed: IntArray,
+        latency_ns: IntArray,
+        strange: IntArray,
+    ) -> None:
+        if self._slow_ns < inf:
+            strange = strange + (latency_ns > self._slow_ns)
+        unusual: FloatArray = 1.0 - np.exp2(-strange)
         if self._unusual_at >= 0:
             measured[:, self._unusual_at] = unusual
+        outside = np.empty(len(measured), dtype=np.int64)
         self._measures.count(
-            self._count_values,
-            measured,
-            facts[:, 3:].copy(),
-            facts[:, 1].copy(),
-            latency_ns,
-            self._area,
-            np.empty(len(requests), dtype=np.int64),
+            self._count_values, measured, bases, failed, latency_ns, self._area, outside
         )
         self._remember(latency_ns)
         if self.judged is not None:
@@ -168,8 +216,8 @@ class Batch:
 
     def _remember(self, latency_ns: IntArray) -> None:
         """Keep measured latencies: the oldest make room."""
-        measured = latency_ns[latency_ns >= 0]
         at = self._latencies_seen % RECENT
+        measured = latency_ns[latency_ns >= 0]
         first = measured[: RECENT - at]
         self._latencies[at : at + len(first)] = first
         self._latencies[: len(measured) - len(first)] = measured[len(first) :]

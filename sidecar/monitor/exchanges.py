@@ -7,16 +7,20 @@ Must not know: connections, columns.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from sidecar.monitor.capture import Capture, Pieces
 from sidecar.payload import Inputs, Outputs, Reason
+from sidecar.payload.row_answers import RowAnswers
 
 if TYPE_CHECKING:
     from sidecar.monitor.pairs import Ticket
     from sidecar.monitor.watcher import Watcher
+
+FAILED_FROM = 400  # the status
 
 SHORT_BYTES = 16 * 1024  # what is kept of a request for a shadow that answers later
 
@@ -68,9 +72,20 @@ class Finished(Struct, gc=False):
 
 
 class Observation(Struct, frozen=True):
-    """What was found in an exchange, for those who decide whether it is worth keeping."""
+    """What was found in an exchange, for those who decide whether it is worth keeping.
+
+    `segments` are the values of the route's keys, in their order, None where there is none.
+    """
 
     finished: Finished
-    inputs: Inputs
-    outputs: Outputs | None
+    segments: Sequence[str | None]
     unusual: float
+    said: Outputs | tuple[RowAnswers, int] | None
+
+    @property
+    def outputs(self) -> Outputs | None:
+        """What the answer says; None when nobody could read it. Made when it is asked for."""
+        if isinstance(self.said, tuple):
+            answers, at = self.said
+            return answers.outputs(at)
+        return self.said

@@ -20,10 +20,11 @@ from sidecar.monitor.batch import Batch
 from sidecar.monitor.bodies import BodyReader, Dechunk
 from sidecar.monitor.entities import EntityTable
 from sidecar.monitor.learning import Learned, Learner
+from sidecar.monitor.quick import QuickReader
 from sidecar.monitor.rows import RowCoder
 from sidecar.monitor.segments import SegmentKey, SourcedValue, asked_of_codec
 from sidecar.monitor.watcher import Setup, Sink, Watcher
-from sidecar.payload import Codec, PayloadSettings, Source, codec_for
+from sidecar.payload import Codec, PayloadSettings, Source, codec_for, raw_codec_for
 from sidecar.sketch import AreaLayout, WatchCounter
 
 _COUNTERS: Final = len(WatchCounter)
@@ -113,6 +114,15 @@ class Installation:
         for segment in watch.segments:
             own, bases = bases[: len(segment.values) + 1], bases[len(segment.values) + 1 :]
             keys.append(SegmentKey(segment, asked, own))
+        quick = None
+        if not asked:
+            quick = QuickReader(
+                watch,
+                codecs.raw(watch),
+                self._recorder.kernels,
+                max_bytes=int(plan.settings.max_body),
+                is_shadow=watch.key.role is Role.SHADOW,
+            )
         return Setup(
             watch=watch,
             layout=layout,
@@ -120,13 +130,14 @@ class Installation:
             coder=RowCoder(watch.columns, features_counted=watch.key.role is not Role.SHADOW),
             keys=tuple(keys),
             entity=SourcedValue(entity.source, asked) if entity else None,
+            quick=quick if entity is None else None,
             sink=self._sink,
         )
 
     def _watcher(self, setup: Setup) -> Watcher:
         watch = setup.watch
         area = self._recorder.open_area(watch.slot, watch.at, setup.layout.words, watch.owner)
-        batch = Batch(setup.layout, area, len(setup.keys) or 1, self._recorder.count_values)
+        batch = Batch(setup.layout, area, len(setup.keys) or 1, self._recorder.kernels.count_values)
         learner = None
         if watch.learn and self._learned is not None:
             learner = Learner(watch.key, watch.owner, watch.learn, self._learned)
@@ -148,6 +159,10 @@ class _Codecs:
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         self._made: dict[tuple[PayloadSettings, tuple[Source, ...], tuple[str, ...]], Codec] = {}
+
+    def raw(self, watch: Watch) -> Codec:
+        """A codec that leaves answers unread."""
+        return raw_codec_for(watch.payload, max_bytes=self._max_bytes, names=watch.features)
 
     def codec(self, watch: Watch, asked: tuple[Source, ...]) -> Codec:
         key = (watch.payload, asked, watch.features)

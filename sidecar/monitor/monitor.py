@@ -19,6 +19,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final
 
 from sidecar.board import Recorder
@@ -35,11 +36,11 @@ from sidecar.monitor.watcher import Sink, Watcher
 from sidecar.payload import Reason
 from sidecar.sketch import WatchCounter
 
-DELAY_S: Final = 0.005  # from the first exchange that waits until reading begins
+DELAY_S: Final = 0.025  # from the first exchange that waits until reading begins, unless many do
 SLICE_NS: Final = 500_000  # of reading at a stretch: what a request may have to wait for
+AT_ONCE: Final = 256  # exchanges; they take about a slice, and enough of them share what it costs
 LOOK_BACK_NS: Final = 5_000_000_000  # between two of a watcher's looks at what it has seen
 
-_OFFERED: Final = int(WatchCounter.OFFERED)
 _SHED: Final = int(WatchCounter.SHED)
 _QUEUE_FULL: Final = int(WatchCounter.QUEUE_FULL)
 _BROKEN: Final = int(WatchCounter.UNREAD_SHAPE)
@@ -82,13 +83,18 @@ class Monitor:
         self._installed: Watchers = {}
         self._pending: deque[Finished] = deque()
         self._chosen: deque[Finished] = deque()
+        self._left: deque[Finished] = deque()  # of those chosen, to be read one at a time
         self._scheduled = False
+        self._woken = False
+        self._rounds = 0
+        self._sampling = False  # since when, tickets may say that the other side was shed
         self._looked_back_ns = clock_ns()
         self._complained: set[type[Exception]] = set()
         settings = MonitorSettings()
-        self._most = settings.pending
+        self._most = self._places = settings.pending
         self._max_body = int(settings.max_body)
         self._room_bytes = int(settings.pending_bytes)
+        self._scarce = self._room_bytes // 2
         self._room = Room(self._room_bytes)
         self._budget = Budget(settings.max_cpu_share, clock_ns())
 
@@ -109,10 +115,12 @@ class Monitor:
         if self._plan is None or self._plan.settings != settings:
             self._budget = Budget(settings.max_cpu_share, self._clock_ns())
         self._most = settings.pending
+        self._places = self._most - len(self._chosen) - len(self._left)
         self._max_body = int(settings.max_body)
         room_bytes = int(settings.pending_bytes)
         self._room.left += room_bytes - self._room_bytes
         self._room_bytes = room_bytes
+        self._scarce = room_bytes // 2
         self._plan = plan
         self.remap(cells)
 
@@ -129,7 +137,7 @@ class Monitor:
 
     def _retire(self, watchers: list[Watcher]) -> None:
         """These watch no more: whatever they have read or still wait for is counted now."""
-        for waiting in (self._chosen, self._pending):
+        for waiting in (self._left, self._chosen, self._pending):
             kept = [finished for finished in waiting if finished.watcher not in watchers]
             for finished in waiting:
                 if finished.watcher in watchers:
@@ -144,23 +152,26 @@ class Monitor:
 
     def offer(self, finished: Finished) -> bool:
         """Have an exchange read later; False when it will not be. Never raises, never waits."""
-        watcher = finished.watcher
-        watcher.counters[_OFFERED] += 1
         capture = finished.capture
-        size = len(finished.request.wire) + len(finished.answer)
-        room = self._room
         if capture is not None and capture.loss is not None:
             self._leave(finished, _LOST[capture.loss])
             return False
-        if size > room.left or len(self._pending) + len(self._chosen) >= self._most:
+        room, pending = self._room, self._pending
+        size = len(finished.request.wire) + len(finished.answer)
+        left = room.left - size
+        waiting = len(pending)
+        if left < 0 or waiting >= self._places:
             self._leave(finished, _QUEUE_FULL)
             return False
         finished.held_bytes = size
-        room.left -= size
-        self._pending.append(finished)
+        room.left = left
+        pending.append(finished)
         if not self._scheduled:
             self._scheduled = True
-            self._later(DELAY_S, self._round)
+            self._await_more()
+        elif (waiting >= AT_ONCE or left < self._scarce) and not self._woken:
+            self._woken = True
+            self._soon(self._round)
         return True
 
     def capture(self) -> Capture:
@@ -188,17 +199,34 @@ class Monitor:
 
     # -- between requests ------------------------------------------------------------------------
 
+    def _await_more(self) -> None:
+        """Begin a round in a while, unless one began in between since enough was waiting."""
+        self._later(DELAY_S, partial(self._late, self._rounds))
+
+    def _late(self, rounds: int) -> None:
+        if rounds == self._rounds:
+            self._round()
+
     def _round(self) -> None:
         """Take what has gathered, or a sample of it."""
+        self._woken = False
+        self._rounds += 1
         pending = self._pending
+        if self._chosen or self._left:
+            return  # a round is under way; what has gathered comes next
+        if not pending:
+            self._scheduled = False
+            return
         affordable = self._budget.affordable(self._clock_ns())
         if affordable >= len(pending):
             self._pending, self._chosen = self._chosen, pending
         else:
             self._sample(affordable)
+        self._places = self._most - len(self._chosen)
         self._soon(self._slice)
 
     def _sample(self, wanted: int) -> None:
+        self._sampling = True
         pending = self._pending
         draw = Draw(wanted, len(pending), self._random)
         while pending:
@@ -220,21 +248,67 @@ class Monitor:
         began = now = clock_ns()
         end = began + SLICE_NS
         count = 0
-        while chosen and now < end:
-            self._read(chosen.popleft())
-            count += 1
+        while now < end:
+            if self._left:
+                self._read(self._left.popleft())
+                count += 1
+            elif chosen:
+                count += self._read_many(chosen)
+            else:
+                break
             now = clock_ns()
         if self._flush_at_once:
             self.flush()
         if count:
             self._budget.spend(now - began)
             self._budget.learn(now - began, count)
-        if chosen:
+        self._places = self._most - len(chosen) - len(self._left)
+        if chosen or self._left:
             self._soon(self._slice)
+        elif len(self._pending) >= AT_ONCE:
+            self._soon(self._round)
         elif self._pending:
-            self._later(DELAY_S, self._round)
+            self._await_more()
         else:
             self._scheduled = False
+
+    def _read_many(self, chosen: deque[Finished]) -> int:
+        """Read what is read at once, and leave the others; returns how many were read."""
+        if len(chosen) <= AT_ONCE:
+            exchanges = list(chosen)
+            chosen.clear()
+        else:
+            exchanges = [chosen.popleft() for _ in range(AT_ONCE)]
+        if self._sampling:
+            exchanges = self._with_their_others(exchanges)
+        groups = dict.fromkeys([one.watcher for one in exchanges])
+        count = 0
+        for watcher in sorted(groups, key=_shadows_last):
+            ours = [one for one in exchanges if one.watcher is watcher]
+            try:
+                found, left = watcher.look(ours)
+            except Exception as error:  # noqa: BLE001 -- as below; the codec has the last word
+                self._complain(error)
+                found, left = [], ours
+            self._left += left
+            for read in found:
+                count += len(read.exchanges)
+                self._room.left += sum([one.held_bytes for one in read.exchanges])
+                try:
+                    watcher.count(read)
+                except Exception as error:  # noqa: BLE001 -- as with those that are left
+                    self._complain(error)
+        return count
+
+    def _with_their_others(self, exchanges: list[Finished]) -> list[Finished]:
+        """Those of which no other side was shed before; see `Ticket.chosen`."""
+        kept: list[Finished] = []
+        for one in exchanges:
+            if one.ticket is not None and one.ticket.chosen is False:
+                self._leave(one, _SHED)
+            else:
+                kept.append(one)
+        return kept
 
     def _read(self, finished: Finished) -> None:
         ticket = finished.ticket
@@ -291,11 +365,14 @@ class Monitor:
 
     def catch_up(self) -> None:
         """Read all that waits, whatever it costs, and count it."""
-        waiting = [*self._chosen, *self._pending]
+        waiting = deque([*self._left, *self._chosen, *self._pending])
+        self._left.clear()
         self._chosen.clear()
         self._pending.clear()
-        for finished in waiting:
-            self._read(finished)
+        while waiting:
+            self._read_many(waiting)
+            while self._left:
+                self._read(self._left.popleft())
         self.flush()
 
     def drain(self) -> None:
@@ -303,6 +380,10 @@ class Monitor:
         self.catch_up()
         for watcher in self._installed.values():
             self._flush(watcher, look_back=True)
+
+
+def _shadows_last(watcher: Watcher) -> bool:
+    return watcher.is_shadow
 
 
 def _place_of(error: Exception) -> str:

@@ -13,10 +13,15 @@ from enum import Enum
 from math import isclose
 from typing import Final
 
+import numpy as np
+from msgspec import Struct
+
 from sidecar.model.categories import category_of
 from sidecar.monitor.bodies import BodyReader
 from sidecar.monitor.exchanges import SHORT_BYTES, Request
 from sidecar.payload import Codec, Outputs, Value
+from sidecar.payload.row_answers import BoolArray, RowAnswers
+from sidecar.sketch import FloatArray
 
 RELATIVE_TOLERANCE: Final = 1e-6  # between numbers: float32 on one side, float64 on the other
 MOST_COMPARED: Final = 4096  # predictions of one answer; those of larger batches are not held
@@ -33,24 +38,24 @@ class Verdict(Enum):
 Tell = Callable[[Verdict], None]
 
 
-class Ticket:
+class Ticket(Struct, gc=False):
     """What the primary and the shadows of one request share.
 
     `bodies` reads the request for all of them, as the primary's watch does, if there is one. An
     answer that is the same to the byte says the same, and is decoded once: see `known`. `chosen`
     says, once one of them was considered, whether the budget allows to read them: all or none.
+    `said` is set where the primary was read with others: what it said is the entry `at`.
     """
 
-    __slots__ = ("_known", "_primary", "_settled", "_waiting", "bodies", "chosen", "request")
-
-    def __init__(self, request: Request, bodies: BodyReader | None = None) -> None:
-        self.request = request
-        self.bodies = bodies
-        self.chosen: bool | None = None
-        self._primary: Outputs | None = None
-        self._settled = False
-        self._known: tuple[bytes, Codec, Outputs] | None = None
-        self._waiting: list[tuple[Outputs, Tell]] = []
+    request: Request
+    bodies: BodyReader | None = None
+    chosen: bool | None = None
+    said: RowAnswers | None = None
+    at: int = 0
+    _settled: bool = False
+    _primary: Outputs | None = None
+    _known: tuple[bytes, Codec, Outputs] | None = None
+    _waiting: list[tuple[Outputs, Tell]] | None = None
 
     def known(self, answer: bytes, codec: Codec) -> Outputs | None:
         """What these bytes were found to say, if the same codec has read them before."""
@@ -69,14 +74,27 @@ class Ticket:
             return
         self._settled = True
         self._primary = primary
-        waiting, self._waiting = self._waiting, []
-        for shadow, tell in waiting:
+        waiting, self._waiting = self._waiting, None
+        for shadow, tell in waiting or ():
             tell(compare(primary, shadow))
+
+    def settle_as(self, said: RowAnswers, at: int) -> None:
+        """The same, for a primary that was read with others."""
+        self.said = said
+        self.at = at
+        self.chosen = True
+        if self._waiting is not None:
+            self.settle(said.outputs(at))
+        self._settled = True
 
     def compare(self, shadow: Outputs | None, tell: Tell) -> None:
         """Tell whether a shadow's answer is the primary's, now or as soon as that is known."""
+        if self.said is not None and self._primary is None:
+            self._primary = self.said.outputs(self.at)
         if shadow is None or self._settled:
             tell(compare(self._primary, shadow))
+        elif self._waiting is None:
+            self._waiting = [(shadow, tell)]
         else:
             self._waiting.append((shadow, tell))
 
@@ -107,3 +125,28 @@ def same(one: Value, other: Value) -> bool:
             return other != other  # noqa: PLR0124
         return isclose(one, other, rel_tol=RELATIVE_TOLERANCE)
     return category_of(one) == category_of(other)
+
+
+def compare_rows(primary: RowAnswers, shadow: RowAnswers) -> tuple[int, int]:
+    """`compare` for many answers: how many can be compared, and how many of them say the same.
+
+    Entry by entry; both mean the same labels by the same numbers.
+    """
+    ours, theirs = primary.predictions, shadow.predictions
+    if primary.complete and shadow.complete:
+        if primary.labels:
+            return len(ours), int(np.count_nonzero(ours == theirs))
+        return len(ours), int(np.count_nonzero(_near(ours, theirs)))
+    decided = ~(np.isnan(ours) | np.isnan(theirs))
+    ours = np.where(decided, ours, primary.scores)
+    theirs = np.where(decided, theirs, shadow.scores)
+    paired = int(np.count_nonzero(~(np.isnan(ours) | np.isnan(theirs))))
+    return paired, int(np.count_nonzero(_near(ours, theirs)))
+
+
+def _near(ours: FloatArray, theirs: FloatArray) -> BoolArray:
+    """As `isclose` of math has it, which is symmetric; that of NumPy is not. NaN is near none."""
+    near: BoolArray = np.abs(ours - theirs) <= RELATIVE_TOLERANCE * np.maximum(
+        np.abs(ours), np.abs(theirs)
+    )
+    return near

@@ -15,9 +15,11 @@ Must not know: where rows are counted, who sent them.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import isfinite, nan
+from math import inf, isfinite, nan
 from operator import itemgetter
 from typing import Final
+
+import numpy as np
 
 from sidecar.errors import ConfigError
 from sidecar.model import ColumnKind, ColumnPart
@@ -25,6 +27,7 @@ from sidecar.model.categories import category_of
 from sidecar.model.numbers import as_number
 from sidecar.payload import Outputs, Value
 from sidecar.sketch.columns import Column
+from sidecar.sketch.distribution import FloatArray
 from sidecar.sketch.fused import NOT_COUNTED
 
 CONFIDENCE: Final = "confidence"
@@ -32,13 +35,19 @@ CONFIDENCE: Final = "confidence"
 
 MOST_FORMS: Final = 256  # remembered; whoever invents forms must not make memory grow
 
+_LARGEST_EXACT: Final = 2.0**53  # beyond it not every integer is a float
+
 Cells = list[float]
 
 
 class Coding:
-    """The codes of a categorical column, as floats; `other` is the last."""
+    """The codes of a categorical column, as floats; `other` is the last.
 
-    __slots__ = ("_known", "_other", "_texts")
+    `simple` says that no category is a number so large that an integer beside it would be rounded
+    to it.
+    """
+
+    __slots__ = ("_codes", "_known", "_numbers", "_other", "_texts", "simple")
 
     def __init__(self, column: Column) -> None:
         self._texts = {text: float(code) for code, text in enumerate(column.categories)}
@@ -50,6 +59,17 @@ class Coding:
             # `3` and `3.0` are one key and one category; the text `3.0` is another.
             if isfinite(number) and category_of(number) == text:
                 self._known[number] = code
+        numbers = sorted(number for number in self._known if isinstance(number, float))
+        self.simple = all(abs(number) < _LARGEST_EXACT for number in numbers)
+        self._numbers = np.array([*numbers, inf])
+        self._codes = np.array([*[self._known[number] for number in numbers], self._other])
+
+    def codes(self, numbers: FloatArray) -> FloatArray:
+        """The codes of many values that are numbers, or NaN where one is missing."""
+        places = np.searchsorted(self._numbers, numbers).clip(max=len(self._numbers) - 1)
+        codes = np.where(self._numbers[places] == numbers, self._codes[places], self._other)
+        found: FloatArray = np.where(np.isnan(numbers), nan, codes)
+        return found
 
     def code(self, value: Value) -> float:
         """The code of a value; NaN when it is missing."""

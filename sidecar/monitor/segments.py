@@ -34,11 +34,22 @@ class SourcedValue:
         self._at = -1 if source.header is not None else asked.index(source)
         self.feature = source.feature
 
+    @property
+    def in_head(self) -> bool:
+        """Whether a body says nothing about it."""
+        return self._finder is not None
+
+    def header(self, request: Request) -> str | None:
+        """The value of a source that is in the head."""
+        if self._finder is None:
+            return None
+        found = self._finder.find(request.wire, request.body_at)
+        return None if found is None else found[:LONGEST_VALUE].decode("latin-1")
+
     def text(self, request: Request, inputs: Inputs) -> str | None:
         """The value as a category reads; None when there is none."""
-        if self._finder is not None:
-            found = self._finder.find(request.wire, request.body_at)
-            return None if found is None else found[:LONGEST_VALUE].decode("latin-1")
+        if self.in_head:
+            return self.header(request)
         sourced = inputs.sourced
         return text_of(sourced[self._at]) if self._at < len(sourced) else None
 

@@ -20,10 +20,12 @@ Must not know: queues, budgets, clocks.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Sequence
 from struct import error as PackError  # noqa: N812 -- an exception, spelled as one
 from typing import Final
 
+import numpy as np
 from msgspec import Struct
 
 from sidecar.baseline.measures import LATENCY, REQUEST_ROWS, UNUSUAL
@@ -32,26 +34,31 @@ from sidecar.model import Role
 from sidecar.monitor.batch import REQUEST, ROW, Batch
 from sidecar.monitor.bodies import BodyReader
 from sidecar.monitor.entities import EntityTable, Sight
-from sidecar.monitor.exchanges import Finished, Observation, Request
+from sidecar.monitor.exchanges import FAILED_FROM, Finished, Observation, Request
 from sidecar.monitor.learning import Learner
-from sidecar.monitor.pairs import Verdict
+from sidecar.monitor.pairs import Verdict, compare_rows
+from sidecar.monitor.quick import QuickReader, Read
 from sidecar.monitor.rows import RowCoder
 from sidecar.monitor.segments import SegmentKey, SourcedValue, text_of
 from sidecar.payload import Inputs, Outputs, Reason, Undecodable, Value
+from sidecar.payload.row_answers import RowAnswers, joined
 from sidecar.sketch import NOT_COUNTED, AreaLayout, FloatArray, WatchCounter
 
-FAILED_FROM: Final = 400  # the status
-
+_OFFERED: Final = int(WatchCounter.OFFERED)
 _READ: Final = int(WatchCounter.READ)
 _REPEATED: Final = int(WatchCounter.REPEATED)
 _UNTRACKED: Final = int(WatchCounter.UNTRACKED)
 _UNREAD: Final = {reason: int(WatchCounter.of_unread(reason)) for reason in Reason}
+_PAIRED: Final = int(WatchCounter.PAIRED)
+_AGREED: Final = int(WatchCounter.AGREED)
+_UNPAIRED: Final = int(WatchCounter.UNPAIRED)
 _VERDICTS: Final = {
-    Verdict.AGREED: (int(WatchCounter.PAIRED), int(WatchCounter.AGREED)),
-    Verdict.DIFFERED: (int(WatchCounter.PAIRED),),
-    Verdict.UNPAIRED: (int(WatchCounter.UNPAIRED),),
+    Verdict.AGREED: (_PAIRED, _AGREED),
+    Verdict.DIFFERED: (_PAIRED,),
+    Verdict.UNPAIRED: (_UNPAIRED,),
 }
 
+Said = Outputs | tuple[RowAnswers, int] | None
 Sink = Callable[[Observation], None]
 
 
@@ -64,6 +71,7 @@ class Setup(Struct, frozen=True, kw_only=True):
     coder: RowCoder
     keys: tuple[SegmentKey, ...]
     entity: SourcedValue | None
+    quick: QuickReader | None = None
     sink: Sink | None = None
 
 
@@ -84,7 +92,7 @@ class Watcher:
         self.batch = batch
         self.learner = learner
         self.bodies = setup.bodies
-        self._is_shadow = setup.watch.key.role is Role.SHADOW
+        self.is_shadow = setup.watch.key.role is Role.SHADOW
         self._coder = setup.coder
         self._keys = setup.keys
         self._whole: Sequence[int] = (setup.layout.blocks_at,)
@@ -99,7 +107,69 @@ class Watcher:
         self._comparing = 0  # answers whose counterparts are not known yet
         self._retired = False
         self._sink = setup.sink
-        self._unjudged: list[tuple[Finished, Inputs, Outputs | None]] = []
+        self._unjudged: list[tuple[Finished, Sequence[str | None], Said]] = []
+        self._quick = setup.quick
+
+    # -- many at once ----------------------------------------------------------------------------
+
+    def look(self, exchanges: list[Finished]) -> tuple[list[Read], list[Finished]]:
+        """Read what can be read at once, and return it, to be counted, beside the others."""
+        quick, learner = self._quick, self.learner
+        if quick is None or (learner is not None and learner.left > 0):
+            return [], exchanges
+        if not self.is_shadow:
+            return quick.read(exchanges)
+        ours: list[Finished] = []
+        others: list[Finished] = []
+        for one in exchanges:
+            # Its request was read with the primary's; else nobody knows yet what that says.
+            known = one.ticket is not None and one.ticket.said is not None
+            (ours if known else others).append(one)
+        found, left = quick.read(ours)
+        return found, [*others, *left]
+
+    def count(self, read: Read) -> None:
+        """Count exchanges that were read at once."""
+        exchanges, said = read.exchanges, read.said
+        n = len(exchanges)
+        self._leave(_READ, n)
+        if self.is_shadow:
+            self._compare(exchanges, said)
+        else:
+            for at, one in enumerate(exchanges):
+                if one.ticket is not None:
+                    one.ticket.settle_as(said, at)
+        latency_ns = np.array(array("q", [one.latency_ns for one in exchanges]))
+        texts: Sequence[Sequence[str | None]] = ()
+        bases = None
+        if self._keys:
+            texts = [[key.source.header(one.request) for key in self._keys] for one in exchanges]
+            bases = np.array([self._bases(of_one) for of_one in texts])
+        self.batch.add_single(read.cells, latency_ns, bases)
+        if self._sink is not None:
+            for at, one in enumerate(exchanges):
+                self._unjudged.append((one, texts[at] if texts else (), (said, at)))
+
+    def _compare(self, shadows: list[Finished], said: RowAnswers) -> None:
+        """Compare what a shadow said with what the primary did, whom all tickets know."""
+        tickets = [one.ticket for one in shadows if one.ticket is not None]
+        primaries = {ticket.said: 0 for ticket in tickets if ticket.said is not None}
+        if any(primary.labels != said.labels for primary in primaries):
+            for at, ticket in enumerate(tickets):
+                self._comparing += 1
+                ticket.compare(said.outputs(at), self._tell)
+            return
+        begin = 0
+        for primary in primaries:  # a canary's answers were read apart, and some a while ago
+            primaries[primary] = begin
+            begin += len(primary.predictions)
+        places = [primaries[ticket.said] + ticket.at for ticket in tickets if ticket.said]
+        paired, agreed = compare_rows(joined(list(primaries)).of(np.array(places)), said)
+        self.counters[_PAIRED] += paired
+        self.counters[_AGREED] += agreed
+        self.counters[_UNPAIRED] += len(tickets) - paired
+
+    # -- one at a time ---------------------------------------------------------------------------
 
     def read(self, finished: Finished) -> None:
         """Read an exchange and count it. Raises nothing that a body could cause."""
@@ -109,17 +179,24 @@ class Watcher:
             finished.request.shorten()
         ticket = finished.ticket
         if ticket is not None:
-            if not self._is_shadow:
+            if not self.is_shadow:
                 ticket.settle(outputs)
             else:
                 self._comparing += 1
                 ticket.compare(outputs, self._tell)
-        self.counters[outcome] += 1
+        self._leave(outcome)
+        if self._quick is not None and inputs is not None and outputs is not None:
+            self._quick.learn(finished, inputs)
+
+    def _leave(self, outcome: int, n: int = 1) -> None:
+        """So many exchanges have ended, and this became of them."""
+        self.counters[_OFFERED] += n
+        self.counters[outcome] += n
 
     def leave(self, finished: Finished, counter: int) -> None:
         """Count an exchange that is not read, whoever asks for it."""
-        self.counters[counter] += 1
-        if finished.ticket is not None and not self._is_shadow:
+        self._leave(counter)
+        if finished.ticket is not None and not self.is_shadow:
             finished.ticket.settle(None)
 
     def flush(self) -> None:
@@ -187,7 +264,7 @@ class Watcher:
             bases = of_request = self._bases(texts)
         measures = self._measured(latency_ns, count, outputs)
         if self._sink is not None:
-            self._unjudged.append((finished, inputs, outputs))
+            self._unjudged.append((finished, texts, outputs))
         batch, coder, learner = self.batch, self._coder, self.learner
         form = coder.form(inputs.names)
         what, of_row = (ROW | REQUEST, measures) if count == 1 else (ROW, batch.no_measures)
@@ -260,10 +337,12 @@ class Watcher:
 
     def judged(self, unusual: FloatArray) -> None:
         """The scores of the requests that were just counted, in their order."""
-        waiting, self._unjudged = self._unjudged, []
-        if self._sink is not None:
-            for (finished, inputs, outputs), score in zip(waiting, unusual.tolist(), strict=True):
-                self._sink(Observation(finished, inputs, outputs, score))
+        if self._sink is None:
+            return
+        scores = unusual.tolist()
+        waiting, self._unjudged = self._unjudged[: len(scores)], self._unjudged[len(scores) :]
+        for (finished, segments, said), score in zip(waiting, scores, strict=True):
+            self._sink(Observation(finished, segments, score, said))
 
 
 def _feature(

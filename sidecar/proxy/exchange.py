@@ -254,9 +254,16 @@ class Exchange:
             )
         else:
             self._record(CellCounter.FALLBACK)
-        watcher = client.plane.monitor.watchers[self._target.cell]
+        monitor = client.plane.monitor
+        watcher = monitor.watchers[self._target.cell]
         if watcher is not None or self._ticket is not None:
-            self._show(watcher, head.status, head.kept, body, total)
+            ticket = self._ticket
+            if ticket is not None and watcher is not None and self._capture is None:
+                monitor.offer(
+                    Finished(watcher, ticket.request, head.status, head.kept, body, total, ticket)
+                )
+            else:
+                self._show(watcher, head.status, head.kept, body, total)
         client.done(self)
 
     def _connection_field(self) -> bytes:
