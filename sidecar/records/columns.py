@@ -3,6 +3,7 @@
 What was captured stands beside the rest; of a record without bodies its columns are null. Bodies
 are bytes, so their encodings are no columns. A column has one type, so predictions are texts, in
 the one spelling of a category (`sidecar.model.categories`): `3` whether a model says 3 or 3.0.
+Times end at microseconds: Spark refuses nanoseconds, and DuckDB's functions of time do.
 
 Must not know: Arrow, files.
 """
@@ -24,7 +25,7 @@ PARQUET: Final = {
     Kind.INTEGER: "INT64",
     Kind.NUMBER: "DOUBLE",
     Kind.TRUTH: "BOOLEAN",
-    Kind.TIME: "INT64, TIMESTAMP (UTC, nanoseconds)",
+    Kind.TIME: "INT64, TIMESTAMP (UTC, microseconds)",
     Kind.BYTES: "BYTE_ARRAY",
     Kind.TEXTS: "LIST of STRING",
     Kind.NUMBERS: "LIST of DOUBLE",
@@ -38,7 +39,7 @@ AVRO: Final = {
     Kind.INTEGER: "long",
     Kind.NUMBER: "double",
     Kind.TRUTH: "boolean",
-    Kind.TIME: "long, timestamp-nanos",
+    Kind.TIME: "long, timestamp-micros",
     Kind.BYTES: "bytes",
     Kind.TEXTS: "array of string or null",
     Kind.NUMBERS: "array of double or null",
@@ -47,6 +48,8 @@ AVRO: Final = {
 }
 """The types of Avro; what may be missing is a union with null."""
 
+NS_PER_US: Final = 1000
+
 WHY: Final = "captured_why"
 """What the field `why` is called where it stands beside the rest."""
 
@@ -54,7 +57,7 @@ WHY: Final = "captured_why"
 class Column(Struct, frozen=True):
     """A column: its name and type, whether it may be null, and its value in a record.
 
-    Values are str, int, float, bool, bytes or None by kind; of TIME nanoseconds since 1970, of
+    Values are str, int, float, bool, bytes or None by kind; of TIME microseconds since 1970, of
     TEXTS and NUMBERS lists, of TEXT_BY_NAME and PAIRS lists of pairs.
     """
 
@@ -105,7 +108,7 @@ def _known(value: int) -> int | None:
 
 
 _SPECIAL: Final[dict[str, Callable[[Record], Any]]] = {
-    "at": lambda record: record.at_ns,
+    "at": lambda record: record.at_ns // NS_PER_US,
     "predictions": lambda record: [
         None if value is None else category_of(value) for value in record.predictions
     ],

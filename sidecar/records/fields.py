@@ -27,7 +27,7 @@ class Kind(StrEnum):
     INTEGER = "int64"
     NUMBER = "double"
     TRUTH = "bool"
-    TIME = "timestamp[ns, tz=UTC]"
+    TIME = "timestamp[us, tz=UTC]"
     BYTES = "binary"
     TEXTS = "list<string>"
     NUMBERS = "list<double>"

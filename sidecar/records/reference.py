@@ -48,6 +48,7 @@ _IN_COLUMNS: Final = """\
 What the `parquet` sink writes, and what to declare elsewhere. What was captured stands beside the
 rest, null in records without bodies. Predictions are texts here, since a column has one type: `3`
 whether a model says `3` or `3.0`; `TRY_CAST(predictions[1] AS DOUBLE)` makes them numbers.
+Times end at microseconds: Spark and the functions of DuckDB take no nanoseconds.
 """
 
 

@@ -72,7 +72,7 @@ _TYPES: Final[Mapping[Kind, Callable[[Any], Any]]] = MappingProxyType(
         Kind.INTEGER: lambda pa: pa.int64(),
         Kind.NUMBER: lambda pa: pa.float64(),
         Kind.TRUTH: lambda pa: pa.bool_(),
-        Kind.TIME: lambda pa: pa.timestamp("ns", "UTC"),
+        Kind.TIME: lambda pa: pa.timestamp("us", "UTC"),
         Kind.BYTES: lambda pa: pa.binary(),
         Kind.TEXTS: lambda pa: pa.list_(pa.string()),
         Kind.NUMBERS: lambda pa: pa.list_(pa.float64()),
