@@ -10,7 +10,17 @@ import argparse
 import sys
 from pathlib import Path
 
-from loadtests import compare, cost, growth, kernel, monitor_cost, rollback, shadow_faults, startup
+from loadtests import (
+    compare,
+    cost,
+    delivery,
+    growth,
+    kernel,
+    monitor_cost,
+    rollback,
+    shadow_faults,
+    startup,
+)
 from loadtests.rig.progress import say
 
 MEASUREMENTS = {
@@ -21,6 +31,7 @@ MEASUREMENTS = {
     "shadow-faults": (shadow_faults.main, ["--rounds", "1", "--seconds", "1"]),
     "startup": (startup.main, ["--rounds", "1"]),
     "kernel": (kernel.main, ["--rounds", "1"]),
+    "delivery": (delivery.main, ["--rounds", "1", "--records", "5000"]),
     "monitor-cost": (monitor_cost.main, ["--rounds", "1", "--seconds", "1"]),
 }
 
