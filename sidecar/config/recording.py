@@ -13,7 +13,13 @@ from msgspec import Meta, Struct
 
 from sidecar.config.units import Duration, Size
 from sidecar.records.hiding import How
-from sidecar.records.naming import SECRET_HEADERS, ColumnRule, PointerRule, RedactionRules
+from sidecar.records.naming import (
+    SECRET_HEADERS,
+    SECRET_PARAMETERS,
+    ColumnRule,
+    PointerRule,
+    RedactionRules,
+)
 from sidecar.records.policy import CapturePolicy
 
 
@@ -119,7 +125,9 @@ class RedactSettings(_Settings, frozen=True, kw_only=True):
         tuple[ColumnRule, ...],
         _doc("Features, predictions, scores and segments, by name, wherever a body has them."),
     ] = ()
-    query: Annotated[tuple[str, ...], _doc("Parameters of the URL's query.")] = ()
+    query: Annotated[
+        tuple[str, ...], _doc("Parameters of the URL's query, in whatever case they are written.")
+    ] = SECRET_PARAMETERS
     how: Annotated[
         How,
         _doc(

@@ -93,9 +93,9 @@ class Capturing(Struct, frozen=True, kw_only=True):
         most = self.full_body if failed else int(self.settings.max_body)
         if not self.redactor.reads_bodies:
             return _beginning(data, most)
-        names = () if ended.observed is None else _names(ended.observed)
+        names, expected = ((), False) if ended.observed is None else _names(ended.observed)
         body = _described(data, ended.request.path, fields)
-        return self.redactor.request_body(body, most, names=names)
+        return self.redactor.request_body(body, most, names=names, expected=expected)
 
     def _answer(self, ended: Ended, fields: Sequence[Field]) -> Kept:
         data = ended.answer
@@ -122,11 +122,13 @@ def fields_of(head: bytes) -> list[Field]:
     return [(name, value.strip(" \t")) for name, colon, value in parted if colon]
 
 
-def _names(observed: Observation) -> Sequence[str]:
-    """The columns of a row: as the body names them, else as the baseline does."""
+def _names(observed: Observation) -> tuple[Sequence[str], bool]:
+    """The columns of a row: as the body names them, else as the baseline expects them."""
     finished = observed.finished
     inputs = finished.request.inputs
-    return (inputs.names if inputs is not None else ()) or finished.watcher.watch.features
+    if inputs is not None and inputs.names:
+        return inputs.names, False
+    return finished.watcher.watch.features, True
 
 
 def _described(data: bytes, path: bytes, fields: Sequence[Field]) -> Body:

@@ -18,8 +18,11 @@ Must not know: bytes, media types, records.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from enum import Enum
 from math import prod
 from typing import Any, Final
+
+from msgspec import Struct
 
 from sidecar.records.hiding import Hider, How
 from sidecar.records.naming import SecretColumns, SecretPlace, whole_of
@@ -35,6 +38,24 @@ _BESIDE_ROWS: Final = frozenset({"columns", "names", "index", "shape"})
 
 Place = tuple[Any, Any]
 """A list or mapping, and the index or key in it."""
+
+
+class Names(Struct, frozen=True):
+    """What the columns of a row are called, in their order; empty: nobody knows.
+
+    `expected`: so they should be called; nobody has read this very body.
+    """
+
+    columns: Sequence[str] = ()
+    expected: bool = False
+
+
+class _Named(Enum):
+    """Whether a list that is found in a document has a name, and what that makes of it."""
+
+    NO = 0  # it may be anything: a row, rows, a list of stop words
+    AS_COLUMN = 1  # an entry for each row; of several values, if the column is wide
+    AS_VALUE = 2  # a value in a row that names its columns
 
 
 class Doubtful(Exception):  # noqa: N818 - it states a fact about a body; nobody has failed
@@ -61,19 +82,18 @@ def hide_columns(
     columns: SecretColumns,
     hider: Hider,
     *,
-    names: Sequence[str] | None = None,
+    names: Names | None = None,
 ) -> tuple[Any, int]:
     """The document without what is secret by its name, and how many places that were.
 
-    `names` are those of the columns of a request's rows in their order, empty when nobody knows
-    them; None for an answer, whose rows without names are none of the request's columns. Raises
-    Doubtful.
+    `names` are those of a request's columns; None for an answer, whose rows without names have none
+    of them. Raises Doubtful.
     """
     root = [document]
     search = _Search(columns, hider)
     search.through(root)
     if names is not None:
-        search.settle_rows(names)
+        search.settle_lists(names)
     search.settle_tensors(names)
     return root[0], search.hidden
 
@@ -87,7 +107,7 @@ class _Search:
         self._hider = hider
         self._located: set[str] = set()
         self._tensors: list[dict[str, Any]] = []
-        self._unnamed: list[tuple[list[Any], bool]] = []
+        self._lists: list[tuple[list[Any], _Named]] = []
 
     def through(self, root: list[Any]) -> None:
         """Hide what has a name; note tensors, and lists of values that have none.
@@ -95,22 +115,20 @@ class _Search:
         `root` holds the document alone. Without recursion: it may be nested deeper than the
         interpreter goes.
         """
-        waiting: list[tuple[Any, bool, bool]] = [(root[0], False, False)]
+        waiting: list[tuple[Any, _Named, bool]] = [(root[0], _Named.NO, True)]
         while waiting:
-            value, is_named, is_row = waiting.pop()
+            value, named, is_new = waiting.pop()
             if type(value) is dict:
-                waiting += reversed(list(self._members(value, is_named)))
+                waiting += reversed(list(self._members(value, named)))
             elif type(value) is list:
-                if not is_row and any(type(entry) is not dict for entry in value):
-                    self._unnamed.append((value, is_named))
-                waiting += [(entry, True, True) for entry in reversed(value)]
+                if is_new and any(type(entry) is not dict for entry in value):
+                    self._lists.append((value, named))
+                waiting += [(entry, _Named.AS_VALUE, False) for entry in reversed(value)]
             elif value is root[0] and value is not None:
-                self._unnamed.append((root, False))
+                self._lists.append((root, named))
 
-    def _members(self, value: dict[str, Any], is_named: bool) -> Iterator[tuple[Any, bool, bool]]:
-        """What is in a mapping and still to be searched; whether it has a name; whether it is one
-        of the values of a row, and no list of rows.
-        """
+    def _members(self, value: dict[str, Any], named: _Named) -> Iterator[tuple[Any, _Named, bool]]:
+        """What is in a mapping and still to be searched, and whether nobody saw yet what it is."""
         passed = set()
         if type(value.get("name")) is str and type(value.get("data")) is list:
             self._tensors.append(value)
@@ -125,8 +143,9 @@ class _Search:
                 self._located.add(key)
                 self._hide((value, key), how)
             elif type(value[key]) in (list, dict):
-                named = is_named or (type(value[key]) is dict and key in _NAMED_BELOW)
-                yield value[key], named, key in passed
+                is_columns = type(value[key]) is dict and key in _NAMED_BELOW
+                below = _Named.AS_COLUMN if is_columns and named is _Named.NO else named
+                yield value[key], below, key not in passed
 
     def _table(self, header: list[Any], rows: list[Any]) -> None:
         names = [str(name) for name in header]
@@ -138,19 +157,22 @@ class _Search:
             self._hide_row(places, names, secret)
         self._located.update(names[index] for index in secret)
 
-    def settle_rows(self, names: Sequence[str]) -> None:
+    def settle_lists(self, names: Names) -> None:
         """Hide what is secret in rows without names by its place. Raises Doubtful."""
-        secret = self._columns.by_position(names)
-        if names and not secret:
-            return
-        wanted = {names[index] for index in secret} or self._columns.names
+        called = names.columns
+        secret = self._columns.by_position(called)
+        if called and not secret and not names.expected:
+            return  # who read the body knows its columns, and none is secret
+        wanted = {called[index] for index in secret} or self._columns.names
         is_located = all(not self._located.isdisjoint({name, whole_of(name)}) for name in wanted)
-        for rows, is_named in self._unnamed:
-            entries = [entry for entry in rows if type(entry) is not dict]
-            if any(type(entry) is list for entry in entries):
-                self._rows(entries, names, secret, may_be_other=is_named and is_located)
-            elif not (is_named and is_located) and any(entry is not None for entry in entries):
-                self._values(rows, names, secret, may_be_other=is_named or is_located)
+        for entries, named in self._lists:
+            rows = [entry for entry in entries if type(entry) is not dict]
+            if any(type(row) is list for row in rows):
+                is_other = named is _Named.AS_VALUE or (named is _Named.AS_COLUMN and is_located)
+                self._rows(rows, called, secret, may_be_other=is_other)
+            elif any(row is not None for row in rows) and (named is _Named.NO or not is_located):
+                is_other = named is not _Named.NO or is_located
+                self._values(entries, called, secret, may_be_other=is_other)
 
     def _rows(
         self, rows: list[Any], names: Sequence[str], secret: dict[int, How], *, may_be_other: bool
@@ -174,11 +196,13 @@ class _Search:
         elif not may_be_other:
             raise Doubtful(Withheld.UNNAMED)
 
-    def settle_tensors(self, names: Sequence[str] | None) -> None:
+    def settle_tensors(self, given: Names | None) -> None:
         """Hide what is secret in tensors, by their names or by place. Raises Doubtful."""
         widths = [_width(tensor) for tensor in self._tensors]
-        secret = self._columns.by_position(names or ())
-        single = len(self._tensors) == 1 and widths == [1]
+        names = given.columns if given is not None else ()
+        secret = self._columns.by_position(names)
+        is_read = given is None or (names and not secret and not given.expected)
+        is_single = len(self._tensors) == 1
         at = 0
         for tensor, width in zip(self._tensors, widths, strict=True):
             cells = list(_cells(tensor["data"]))
@@ -187,13 +211,13 @@ class _Search:
                 for index, cell in enumerate(cells):
                     if (place := at + index % width) in secret:
                         self._hide(cell, secret[place])
-            elif how is None and names and single and len(cells) == len(names):
+            elif how is None and is_single and width == 1 and names and len(cells) == len(names):
                 self._hide_row(cells, names, secret)  # one row, sent without its batch
             else:
                 how = how or self._columns.under(tensor["name"])
                 if how is not None:
                     self._hide((tensor, "data"), how)
-                elif names is not None and width > 1 and (secret or not names):
+                elif width > 1 and not is_read and (secret or not names or is_single):
                     raise Doubtful(Withheld.UNNAMED)
             at += width
 

@@ -29,10 +29,33 @@ SECRET_HEADERS: Final = (
     "x-api-key",
     "api-key",
     "x-auth-token",
+    "x-access-token",
     "x-goog-api-key",
     "x-amz-security-token",
 )
 """Fields that carry credentials: RFC 9110 11, RFC 6265, and what large providers of APIs use."""
+
+
+SECRET_PARAMETERS: Final = (
+    "access_token",
+    "api-key",
+    "api_key",
+    "apikey",
+    "auth",
+    "client_secret",
+    "id_token",
+    "key",
+    "password",
+    "refresh_token",
+    "secret",
+    "sig",
+    "signature",
+    "token",
+    "x-amz-security-token",
+    "x-amz-signature",
+    "x-goog-signature",
+)
+"""Parameters that carry credentials: RFC 6750 2.3, and what signed URLs and APIs use."""
 
 
 class PointerRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -59,7 +82,7 @@ class RedactionRules(Struct, frozen=True, kw_only=True):
     headers: tuple[str, ...] = SECRET_HEADERS
     pointers: tuple[PointerRule, ...] = ()
     columns: tuple[ColumnRule, ...] = ()
-    query: tuple[str, ...] = ()
+    query: tuple[str, ...] = SECRET_PARAMETERS
     how: How = How.MASK
 
     @property

@@ -25,7 +25,7 @@ from msgspec import Struct
 from sidecar.payload import Body, Undecodable
 from sidecar.payload.decode import document_of
 from sidecar.payload.extract import Value
-from sidecar.records.documents import Doubtful, hide_columns, hide_places
+from sidecar.records.documents import Doubtful, Names, hide_columns, hide_places
 from sidecar.records.hiding import MASK, Hider, How
 from sidecar.records.naming import RedactionRules, SecretColumns, secret_places
 from sidecar.records.record import Withheld
@@ -168,15 +168,21 @@ class Redactor:
         return tuple(self._hider.value(list(values), how))  # type: ignore[arg-type]
 
     def request_body(
-        self, body: Body, most: int, *, length: int | None = None, names: Sequence[str] = ()
+        self,
+        body: Body,
+        most: int,
+        *,
+        length: int | None = None,
+        names: Sequence[str] = (),
+        expected: bool = False,
     ) -> Kept:
         """What may be kept of a request's body, at most `most` bytes of it.
 
         `length` is that of the whole body if `body` is only its beginning. `names` are those of
-        the columns in a row, in their order, as far as anybody knows them: what a codec read or
-        the configuration says.
+        the columns in a row, in their order, as a codec read them in this body; with `expected`,
+        as the configuration or a baseline has them, of which the body may differ.
         """
-        return self._body(body, most, length, self._columns, names)
+        return self._body(body, most, length, self._columns, Names(names, expected))
 
     def response_body(self, body: Body, most: int, *, length: int | None = None) -> Kept:
         """What may be kept of an answer's body; see `request_body`."""
@@ -188,7 +194,7 @@ class Redactor:
         most: int,
         length: int | None,
         columns: SecretColumns,
-        names: Sequence[str] | None,
+        names: Names | None,
     ) -> Kept:
         size = len(body.data)
         if length is None:
@@ -204,7 +210,7 @@ class Redactor:
         return Kept(_beginning(data, most), cut, None, hidden > 0)
 
     def _read(
-        self, body: Body, length: int, columns: SecretColumns, names: Sequence[str] | None
+        self, body: Body, length: int, columns: SecretColumns, names: Names | None
     ) -> tuple[bytes, int]:
         """A body without its secrets, and how many it had. Raises Doubtful."""
         if length > len(body.data):
@@ -224,9 +230,7 @@ class Redactor:
                 return self._events(data, columns)
         return self._json(data, columns, names)
 
-    def _json(
-        self, data: bytes, columns: SecretColumns, names: Sequence[str] | None
-    ) -> tuple[bytes, int]:
+    def _json(self, data: bytes, columns: SecretColumns, names: Names | None) -> tuple[bytes, int]:
         try:
             document, by_place = hide_places(document_of(data), self._places, self._hider)
             by_name = 0
@@ -238,12 +242,14 @@ class Redactor:
         except (Undecodable, RecursionError, orjson.JSONEncodeError):
             raise Doubtful(Withheld.NOT_PARSED) from None
 
-    def _csv(
-        self, data: bytes, columns: SecretColumns, names: Sequence[str] | None
-    ) -> tuple[bytes, int]:
+    def _csv(self, data: bytes, columns: SecretColumns, names: Names | None) -> tuple[bytes, int]:
         if self._hides_outputs and names is None:
             raise Doubtful(Withheld.UNNAMED)
-        return hide_csv_columns(data, columns, self._hider, names=names) if columns else (data, 0)
+        if not columns:
+            return data, 0
+        return hide_csv_columns(
+            data, columns, self._hider, names=None if names is None else names.columns
+        )
 
     def _events(self, data: bytes, columns: SecretColumns) -> tuple[bytes, int]:
         """Events whose data are a document each; other lines than `data:` are left out."""
@@ -273,5 +279,5 @@ def _beginning(data: bytes | memoryview, most: int) -> bytes:
     return bytes(data)
 
 
-NOTHING_SECRET: Final = RedactionRules(headers=())
+NOTHING_SECRET: Final = RedactionRules(headers=(), query=())
 """Rules by which everything may be kept."""

@@ -11,11 +11,15 @@ S = "078-05-1120"
 MASK = "***"
 
 
-def redacted(value: object, *secret: str, names=(), how: How = How.MASK, **head: bytes):
+def redacted(
+    value: object, *secret: str, names=(), expected=False, how: How = How.MASK, **head: bytes
+):
     """A request without its secret columns, read again; or why it is not kept."""
     rules = RedactionRules(columns=tuple(ColumnRule(name=name) for name in secret), how=how)
     data = value if isinstance(value, bytes) else json.dumps(value).encode()
-    found = Redactor(rules, b"k" * 16).request_body(Body(data, **head), 100_000, names=names)
+    found = Redactor(rules, b"k" * 16).request_body(
+        Body(data, **head), 100_000, names=names, expected=expected
+    )
     if found.withheld is not None:
         return found.withheld
     return found.data if head else json.loads(found.data)
@@ -99,7 +103,6 @@ def test_a_column_without_a_name_is_found_by_its_place(document, expected):
         {"instances": [S]},
         {"inputs": [tensor("x", [1, 3], [S, 3, 5])]},
         {"inputs": {"x": [[S, 3, 5]]}},
-        {"instances": [{"x": [[S, 1, 2]]}]},
         {"dataframe_split": {"columns": ["ssn", "age"], "data": [[S, 3, 4]]}},
         {"dataframe_split": {"columns": ["ssn", "age"], "data": [S]}},
         {"dataframe_split": {"data": [[S, 3, 4]]}},
@@ -149,6 +152,29 @@ def test_rows_whose_columns_are_known_and_not_secret_are_kept():
     document = {"instances": [[1, 2, 3]]}
 
     assert redacted(document, "ssn", names=("age", "income", "tenure")) == document
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"instances": [[1, 2]]},
+        {"instances": [1, 2]},
+        {"inputs": [tensor("x", [1, 2], [1, 2])]},
+        {"inputs": {"x": [[1, 2]], "y": [3]}},
+    ],
+)
+def test_names_that_are_only_expected_prove_nothing_of_rows_of_another_width(document):
+    names = ("age", "income", "tenure")
+
+    assert redacted(document, "ssn", names=names, expected=True) is Withheld.UNNAMED
+    assert redacted(document, "ssn", names=names) == document
+
+
+@pytest.mark.parametrize("names", [(), ("ssn", "age"), ("image[0][0]", "image[0][1]")])
+def test_values_of_rows_that_name_their_columns_have_names(names):
+    document = {"instances": [{"image": [[1, 2, 3], [4, 5, 6]], "tags": ["a"]}]}
+
+    assert redacted(document, "ssn", names=names) == document
 
 
 def test_a_batch_as_long_as_it_is_wide_keeps_its_other_columns():
