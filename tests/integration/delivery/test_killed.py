@@ -5,43 +5,16 @@ and the rest stands in the cursor's file: three sources that must agree.
 """
 
 import json
-import os
 import random
-import signal
-import subprocess
-import sys
 import time
 from collections import Counter
-from pathlib import Path
 
 from harness.delivering import Journal
 from harness.waiting import wait_until
 
 from sidecar.journal import Cursor, Reader
 
-PROGRAM = Path(__file__).with_name("deliverer.py")
-TESTS = Path(__file__).parents[2]
 ROUNDS = 6
-
-
-def started(tmp_path):
-    process = subprocess.Popen(
-        [
-            sys.executable,
-            str(PROGRAM),
-            *(str(tmp_path / name) for name in ("journal", "cursor", "log")),
-        ],
-        stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": f"{TESTS}:{TESTS.parent}"},
-    )
-    assert process.stdout.readline() == b"delivers\n"
-    return process
-
-
-def ended(process, number):
-    process.send_signal(number)
-    process.wait(10)
-    process.stdout.close()
 
 
 def pending(journal, position):
@@ -64,16 +37,17 @@ def delivered_ids(directory):
     ]
 
 
-def test_killed_again_and_again_it_loses_nothing_and_the_books_balance(tmp_path):
+def test_killed_again_and_again_it_loses_nothing_and_the_books_balance(tmp_path, deliverer):
     chance = random.Random(4)
     cursor = Cursor(tmp_path / "cursor")
     with Journal(tmp_path / "journal") as journal:
         for _ in range(ROUNDS):
-            process = started(tmp_path)
+            process = deliverer(str(tmp_path / "log"))
             until = time.monotonic() + chance.uniform(0.0, 0.25)
             while time.monotonic() < until:
                 journal.add(chance.randrange(1, 300))
-            ended(process, signal.SIGKILL)
+            process.kill()
+            process.wait(10)
 
             standing = cursor.load()
             books = Counter(pending(journal, standing.position))
@@ -84,13 +58,12 @@ def test_killed_again_and_again_it_loses_nothing_and_the_books_balance(tmp_path)
             settled = sum(sum(models.values()) for models in standing.totals.values())
             assert set(journal.ids[:settled]) <= set(delivered_ids(tmp_path / "log"))
 
-        process = started(tmp_path)
+        deliverer(str(tmp_path / "log"))
         total = len(journal.ids)
         wait_until(
             lambda: sum(cursor.load().totals.get("delivered", {}).values()) == total,
             "all is delivered",
         )
-        ended(process, signal.SIGKILL)
     ids = delivered_ids(tmp_path / "log")
     assert set(ids) == set(journal.ids)
     assert cursor.load().totals == {"delivered": dict(journal.logged)}
