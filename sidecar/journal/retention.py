@@ -2,25 +2,29 @@
 
     segments = survey(directory)
     plan = plan_retention(segments, positions, bounds, now_ns)
-    remove each of plan.free
+    `remove` each of plan.free
     for each of plan.expired: every consumer for which `needs` is true counts what it loses
         (`count_after`), saves a cursor that is `past` the segment, and then it is removed
 
 A process that dies in between has lost nothing that is not counted: the segment is still there, and
 nobody needs it any more.
 
-The segment that a living writer has open is never removed.
+The segment that a living writer has open is never removed. The last one of a slot goes only by age,
+and leaves an empty one behind: from it the next writer knows where numbers go on.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
-from sidecar.config.recording import JournalSettings
+from sidecar.config.recording import Fsync, JournalSettings
 from sidecar.journal.compression import compress_file
+from sidecar.journal.limits import WriterLimits
 from sidecar.journal.position import Position, SlotPosition
 from sidecar.journal.reader import Reader
 from sidecar.journal.segments import (
@@ -31,18 +35,23 @@ from sidecar.journal.segments import (
     slots_of,
     writer_lives,
 )
+from sidecar.journal.slot_writer import SlotWriter
 from sidecar.model.cells import CellKey
+
+NO_BOOT: Final = "0" * 32
+"""In the head of a segment that no worker wrote."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
-    """A segment as it lies there. `open`: a living writer may still append to it."""
+    """A segment as it lies there. `last` of its slot; `open`: a living writer may append to it."""
 
     slot: int
     sequence: int
     path: Path
     size_bytes: int
     ended_ns: int  # wall clock of its last record
+    last: bool
     open: bool
 
 
@@ -77,16 +86,22 @@ class Plan:
 
 
 def survey(directory: Path) -> list[Segment]:
-    """All segments, the oldest first. Raises OSError."""
+    """All segments, the oldest first, those of a slot in their order. Raises OSError.
+
+    When the clock was put back, or a file was touched, a segment counts as no older than the one
+    before it: consumers let go of the segments of a slot one after the other.
+    """
     found = []
     for slot in slots_of(directory):
         lives = writer_lives(directory, slot)
         sequences = sequences_of(directory, slot)
+        latest_ns = 0
         for sequence in sequences:
             last = sequence == sequences[-1]
-            segment = _segment(directory, slot, sequence, is_open=last and lives)
+            segment = _segment(directory, slot, sequence, last=last, lives=lives)
             if segment is not None:
-                found.append(segment)
+                latest_ns = max(latest_ns, segment.ended_ns)
+                found.append(replace(segment, ended_ns=latest_ns))
     return sorted(found, key=lambda one: (one.ended_ns, one.slot, one.sequence))
 
 
@@ -96,26 +111,20 @@ def needs(segment: Segment, position: Position) -> bool:
 
 
 def plan_retention(
-    segments: Iterable[Segment], positions: Collection[Position], bounds: Bounds, now_ns: int
+    segments: Sequence[Segment], positions: Collection[Position], bounds: Bounds, now_ns: int
 ) -> Plan:
     """Choose what goes. Pure; `segments` oldest first.
 
     What is over age goes. Where there are too many bytes, the oldest that nobody needs go first,
     then the oldest that somebody needs.
     """
-    kept = [one for one in segments if not one.open]
-    always = [one for one in segments if one.open]
     before_ns = now_ns - int(bounds.age_s * 1e9)
-    gone = [one for one in kept if one.ended_ns < before_ns]
-    kept = [one for one in kept if one.ended_ns >= before_ns]
-    for slot in sorted({one.slot for one in kept}):
-        excess = sum(one.size_bytes for one in (*kept, *always) if one.slot == slot)
-        of_slot = [one for one in kept if one.slot == slot]
-        gone += _oldest(of_slot, positions, excess - bounds.slot_bytes)
-    chosen = set(gone)
-    kept = [one for one in kept if one not in chosen]
-    excess = sum(one.size_bytes for one in (*kept, *always))
-    gone += _oldest(kept, positions, excess - bounds.total_bytes)
+    gone = [one for one in segments if one.ended_ns < before_ns and not one.open]
+    for slot in sorted({one.slot for one in segments}):
+        kept = [one for one in segments if one.slot == slot and one not in gone]
+        gone += _oldest(kept, positions, bounds.slot_bytes)
+    kept = [one for one in segments if one not in gone]
+    gone += _oldest(kept, positions, bounds.total_bytes)
     return Plan(
         free=tuple(one for one in gone if not _needed(one, positions)),
         expired=tuple(one for one in gone if _needed(one, positions)),
@@ -154,8 +163,18 @@ def past(segment: Segment, position: Position) -> Position:
     return position.moved(segment.slot, SlotPosition(sequence=segment.sequence + 1))
 
 
-def remove(segment: Segment) -> None:
-    """Delete a segment. Raises OSError; it being gone is none."""
+def remove(directory: Path, segment: Segment, wall_ns: Callable[[], int]) -> None:
+    """Delete a segment. Raises OSError, as when the last one of a slot is being written again.
+
+    That it is gone already is no error.
+    """
+    if segment.last:
+        limits = WriterLimits(fsync=Fsync.ALWAYS)
+        heir = SlotWriter(
+            directory, segment.slot, NO_BOOT, limits, wall_ns=wall_ns, monotonic_s=time.monotonic
+        )
+        heir.begin()
+        heir.close()
     with contextlib.suppress(FileNotFoundError):
         segment.path.unlink()
 
@@ -170,7 +189,9 @@ def compress(segment: Segment) -> int:
     return compress_file(segment.path, segment.path.with_suffix(COMPRESSED))
 
 
-def _segment(directory: Path, slot: int, sequence: int, *, is_open: bool) -> Segment | None:
+def _segment(
+    directory: Path, slot: int, sequence: int, *, last: bool, lives: bool
+) -> Segment | None:
     plain = segment_path(directory, slot, sequence)
     for path in (plain, plain.with_suffix(COMPRESSED)):
         with contextlib.suppress(FileNotFoundError):
@@ -181,7 +202,8 @@ def _segment(directory: Path, slot: int, sequence: int, *, is_open: bool) -> Seg
                 path=path,
                 size_bytes=status.st_size,
                 ended_ns=status.st_mtime_ns,
-                open=is_open,
+                last=last,
+                open=last and lives,
             )
     return None
 
@@ -191,13 +213,15 @@ def _needed(segment: Segment, positions: Collection[Position]) -> bool:
 
 
 def _oldest(
-    segments: Iterable[Segment], positions: Collection[Position], excess_bytes: int
+    segments: Sequence[Segment], positions: Collection[Position], most_bytes: int
 ) -> list[Segment]:
-    """As many as are needed to get rid of so many bytes."""
+    """Those that must go for the others to take `most_bytes` or less."""
+    excess_bytes = sum(one.size_bytes for one in segments) - most_bytes
     gone = []
     for segment in sorted(segments, key=lambda one: _needed(one, positions)):
         if excess_bytes <= 0:
             break
-        excess_bytes -= segment.size_bytes
-        gone.append(segment)
+        if not segment.last:
+            excess_bytes -= segment.size_bytes
+            gone.append(segment)
     return gone

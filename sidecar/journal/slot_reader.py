@@ -122,7 +122,11 @@ class SlotReader:
             return opened
         at = portion.next
         if at.mark not in (0, head.mark):
-            at = SlotPosition(sequence=at.sequence)  # another file has taken the name
+            # Another file has the name: the slot began anew, maybe some segments ago.
+            self.close()
+            first = min(sequences_of(self._directory, self._slot), default=at.sequence)
+            portion.next = SlotPosition(sequence=first)
+            return self._enter(portion)
         if at.offset == 0:
             self._miss(portion, at.number, head.first_number, between=True)
             at = SlotPosition(at.sequence, FRAMES_AT, head.first_number, head.mark)

@@ -83,7 +83,9 @@ class SlotWriter:
         """When `tend` has something to do, if nothing is written before; None: never."""
         if self._segment is None:
             return None
-        due_s = min(self._born_s + self._limits.segment_age_s, self._looked_s + LOOK_EVERY_S)
+        due_s = self._looked_s + LOOK_EVERY_S
+        if self._segment.records:
+            due_s = min(due_s, self._born_s + self._limits.segment_age_s)
         if self.dirty:
             due_s = min(due_s, self._synced_s + self._limits.fsync_interval_s)
         return due_s
@@ -111,6 +113,7 @@ class SlotWriter:
                 self._abandon()
             elif segment.size_bytes >= self._limits.segment_bytes:
                 self.finish()
+                self.begin()
         except OSError as error:
             refusal = refusal or error
         return taken, refusal
@@ -137,8 +140,17 @@ class SlotWriter:
                 self._abandon()
                 self._unlock()
                 return
-        if now_s - self._born_s >= limits.segment_age_s:
+        if segment.records and now_s - self._born_s >= limits.segment_age_s:
             self.finish()
+            self.begin()
+
+    def begin(self) -> None:
+        """Begin a segment, if none is open. Raises OSError.
+
+        Done without waiting for a record after a segment has ended by age, so that the last one of
+        a slot, which retention cannot do without, holds no old records.
+        """
+        self._roomy_segment()
 
     def finish(self) -> None:
         """End the segment that is open, if any. Raises OSError; it is ended all the same."""
@@ -169,7 +181,7 @@ class SlotWriter:
             self._slot_bytes = _bytes_in(slot_directory(self._directory, self._slot))
             if self._slot_bytes >= most_bytes:
                 raise JournalFullError(f"the journal's share of {most_bytes} bytes is used up")
-        return self._segment or self._begin()
+        return self._segment or self._next_segment()
 
     def _hold(self) -> None:
         """Become the slot's writer, and find out where to go on. Raises OSError."""
@@ -191,7 +203,7 @@ class SlotWriter:
                 extra={"slot": self._slot, "bytes": found.cut_bytes},
             )
 
-    def _begin(self) -> SegmentWriter:
+    def _next_segment(self) -> SegmentWriter:
         head = Head(
             slot=self._slot,
             sequence=self._sequence + 1,

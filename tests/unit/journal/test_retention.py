@@ -1,7 +1,10 @@
 """What goes, and in which order; and that nobody loses records without counting them."""
 
+import os
+import time
 from pathlib import Path
 
+import pytest
 from harness.journals import (
     NEXT,
     STABLE,
@@ -9,7 +12,7 @@ from harness.journals import (
     entries_of,
     numbered,
     read_all,
-    slot_writer,
+    segments,
     write,
     writing,
 )
@@ -35,13 +38,14 @@ AMPLE = Bounds(total_bytes=10**9, slot_bytes=10**9, age_s=10**6)
 NOW_NS = 10**18
 
 
-def segment(sequence, *, slot=0, size=100, age_s=10.0, is_open=False):
+def segment(sequence, *, slot=0, size=100, age_s=10.0, last=False, is_open=False):
     return Segment(
         slot=slot,
         sequence=sequence,
         path=Path(f"{slot}-{sequence}"),
         size_bytes=size,
         ended_ns=NOW_NS - int(age_s * 1e9),
+        last=last or is_open,
         open=is_open,
     )
 
@@ -125,6 +129,18 @@ def test_files_are_found_with_their_size_age_and_whether_they_are_written(tmp_pa
     assert survey(tmp_path / "nowhere") == []
 
 
+def test_segments_of_a_slot_stay_in_order_when_the_clock_was_put_back(tmp_path):
+    with writing(tmp_path) as writer:
+        for n in range(3):
+            write(writer, *numbered(3, first=n))
+            writer.finish()
+    for path, ended_s in zip(segments(tmp_path), (5000, 1000, 2000), strict=True):
+        os.utime(path, (ended_s, ended_s))
+    found = survey(tmp_path)
+    assert [one.sequence for one in found] == [1, 2, 3]
+    assert {one.ended_ns for one in found} == {5000 * 10**9}
+
+
 def test_what_a_consumer_loses_is_counted_from_where_it_stands(tmp_path):
     with writing(tmp_path) as writer:
         write(writer, *numbered(9))
@@ -150,23 +166,44 @@ def test_a_consumer_that_lets_go_of_a_segment_reads_on_behind_it(tmp_path):
     there = past(first, behind)
     assert not needs(first, there)
     assert past(first, there) == there
-    remove(first)
-    remove(first)  # somebody was faster
+    remove(tmp_path, first, time.time_ns)
+    remove(tmp_path, first, time.time_ns)  # somebody was faster
     batches = read_all(tmp_path, there)
     assert [one.number for one in entries_of(batches)] == list(range(6, 16))
     assert all(batch.corrupt == {} for batch in batches)  # counted as expired, not as missing
 
 
-def test_a_slot_whose_last_segment_went_can_be_written_and_read_again(tmp_path):
+def test_the_last_segment_of_a_slot_goes_only_by_age():
+    kept = [segment(1, age_s=100), segment(2, age_s=90, size=10**6, last=True)]
+    plan = plan_retention(kept, [], bounds(total_bytes=10, slot_bytes=10), NOW_NS)
+    assert names(plan.free) == ["0-1"]
+    plan = plan_retention(kept, [], bounds(age_s=50), NOW_NS)
+    assert names(plan.free) == ["0-1", "0-2"]
+
+
+def test_a_slot_whose_last_segment_went_goes_on_with_its_numbers(tmp_path):
     with writing(tmp_path) as writer:
         write(writer, *numbered(5))
-    position = read(tmp_path, START).next
+    early, late = read(tmp_path, START, max_records=2).next, read(tmp_path, START).next
     (last,) = survey(tmp_path)
-    remove(last)
-    writer = slot_writer(tmp_path)
-    write(writer, *numbered(2, first=5))
-    assert [one.payload[:12] for one in read(tmp_path, position).entries] == [
-        b"record 00005",
-        b"record 00006",
-    ]
-    writer.close()
+    assert last.last
+    remove(tmp_path, last, time.time_ns)
+    assert read(tmp_path, late).entries == []
+    with writing(tmp_path) as writer:
+        write(writer, *numbered(2, first=5))
+    for position in (past(last, early), late):
+        batch = read(tmp_path, position)
+        assert [one.number for one in batch.entries] == [6, 7]
+        assert batch.corrupt == {}
+    assert sum(read(tmp_path, early).corrupt.values()) == 3  # had nobody counted what expired
+
+
+def test_the_last_segment_of_a_slot_that_is_written_again_stays(tmp_path):
+    with writing(tmp_path) as writer:
+        write(writer, *numbered(5))
+    (last,) = survey(tmp_path)
+    with writing(tmp_path) as writer:
+        write(writer, *numbered(2, first=5))
+        with pytest.raises(BlockingIOError):
+            remove(tmp_path, last, time.time_ns)
+    assert len(entries_of(read_all(tmp_path))) == 7

@@ -18,7 +18,7 @@ from sidecar.config.recording import Fsync, JournalSettings
 from sidecar.config.units import Size
 from sidecar.journal import WriterLimits
 from sidecar.journal.layout import FRAME_BYTES
-from sidecar.journal.slot_writer import JournalFullError, SlotWriter, reason_of
+from sidecar.journal.slot_writer import LOOK_EVERY_S, JournalFullError, SlotWriter, reason_of
 from sidecar.model.names import DropReason
 
 SMALL = WriterLimits(fsync=Fsync.NEVER, segment_bytes=2000, most_bytes=6000)
@@ -132,8 +132,13 @@ def test_what_is_due_and_when_follows_the_clock(tmp_path):
     assert writer.durable == 2
     clock.now_s += 10
     writer.tend()
-    assert writer.due_s is None
+    assert len(segments(tmp_path)) == 2  # the old one ended, and an empty one is there
+    assert writer.due_s == clock.now_s + LOOK_EVERY_S
+    clock.now_s += 100
+    writer.tend()
+    assert len(segments(tmp_path)) == 2
     writer.close()
+    assert writer.due_s is None
 
 
 def test_half_a_record_of_an_earlier_worker_is_cut_off(tmp_path):
