@@ -146,11 +146,10 @@ class NatsSink:
             if loop.time() > end:  # the library has been seen to swallow a cancellation
                 raise TimeoutError
             try:
-                payload = to_json(item.record)
+                payload, headers = to_json(item.record), self._headers(item)
             except RecordError as error:
                 answers[place] = Answer(refused=error.message)
                 continue
-            headers = self._headers(item)
             if len(payload) + _bytes_of(headers) > largest:
                 answers[place] = Answer(refused=f"larger than the server takes: {largest} bytes")
                 continue
@@ -200,6 +199,8 @@ class NatsSink:
         options: dict[str, Any] = {
             "name": "model-sidecar",
             "allow_reconnect": False,
+            "max_reconnect_attempts": 1,  # also counts while connecting; the pump has the patience
+            "reconnect_time_wait": 0.05,
             "connect_timeout": self._limit_s,
             "closed_cb": self._lost,
             "error_cb": _unheard,

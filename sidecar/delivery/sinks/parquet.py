@@ -29,6 +29,7 @@ from sidecar.delivery.sinks.lines import Thread
 from sidecar.delivery.sinks.parquet_table import ParquetTable, Unwritable
 from sidecar.delivery.sinks.places import LocalPlace, Place, S3Place, is_s3
 from sidecar.delivery.sinks.registry import Surroundings
+from sidecar.records import RecordError
 from sidecar.records.codec import time_text
 
 _DIGEST_BYTES: Final = 6
@@ -68,7 +69,7 @@ class ParquetSink:
         """Put a file for each date and model. Raises Refused (nothing was put), Unavailable."""
         try:
             parts = await self._thread.call(lambda: self._parts(batch))
-        except Unwritable as error:
+        except (Unwritable, RecordError) as error:
             raise Refused(str(error)) from None
         taken: list[int] = []
         for part in parts:
