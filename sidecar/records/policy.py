@@ -1,12 +1,17 @@
 """Of which exchanges bodies are kept: failures, a share of all, and the most unusual ones.
 
-The share of a model is met by chance alone, so what it gives is a fair sample. Which score is
-unusual enough is learned from the scores themselves: the threshold is the one that the wanted share
-of the last `WINDOW` exchanges of the model reached. Scores come in few values (see
-`sidecar.monitor.rows`), and many exchanges may have the very score of the threshold; of those so
-many are taken, by chance, as are missing to the share. A score of 0 is never unusual.
+The share of a model is met by chance alone, so what it gives is a fair sample. How unusual a score
+has to be is learned from the scores of the model: it is compared with the last `WINDOW` of them, n
+say, by the randomised rank
 
-Memory: 8 KB per model. Cost: a comparison, and every `EVERY` exchanges a sort.
+    p = (those above + u * (those equal + 1)) / (n + 1),   u uniform in [0, 1)
+
+which is uniform itself as long as scores keep their distribution, however many of them are equal
+(they come in few values, see `sidecar.monitor.rows`), so that p < share takes that share exactly:
+V. Vovk, A. Gammerman, G. Shafer, Algorithmic Learning in a Random World, 2005, 2.2. A score of 0 is
+never unusual.
+
+Memory: 16 KB per model. Cost: a comparison for usual scores, and a sort every `EVERY` exchanges.
 
 Must not know: bodies, clocks, randomness (it is given a draw).
 """
@@ -14,8 +19,9 @@ Must not know: bodies, clocks, randomness (it is given a draw).
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
-from math import inf
+from math import ceil
 from typing import Final
 
 from sidecar.records.record import Why
@@ -24,44 +30,47 @@ WINDOW: Final = 1024
 """Scores that a threshold is made of: at a share of 1 %, the ten highest."""
 
 EVERY: Final = 128
-"""A new threshold after so many scores; at first after 1, 2, 4, ... of them."""
+"""They are ranked anew after so many; at first after 1, 2, 4, ... of them."""
 
 
 class Unusual:
     """The most unusual exchanges of one stream, a share of them."""
 
-    __slots__ = ("_at", "_chance", "_next", "_scores", "_share", "_threshold")
+    __slots__ = ("_next", "_ranked", "_recent", "_seen", "_share", "_threshold")
 
     def __init__(self, share: float) -> None:
         self._share = share
-        self._scores = array("d")
-        self._at = 0
+        self._recent = array("d")
+        self._seen = 0
         self._next = 1
-        self._threshold = inf  # until there is something to compare with
-        self._chance = 0.0
+        self._ranked: list[float] = []
+        self._threshold = 0.0
 
     def take(self, score: float, draw: float) -> bool:
         """Whether an exchange of this score is one; `draw` is uniform in [0, 1)."""
-        is_one = score > self._threshold or (score == self._threshold and draw < self._chance)
+        is_one = score > 0 and score >= self._threshold and self._p(score, draw) < self._share
         self._remember(score)
-        return is_one and score > 0
+        return is_one
+
+    def _p(self, score: float, draw: float) -> float:
+        ranked = self._ranked
+        above = len(ranked) - bisect_right(ranked, score)
+        equal = len(ranked) - above - bisect_left(ranked, score)
+        return (above + draw * (equal + 1)) / (len(ranked) + 1)
 
     def _remember(self, score: float) -> None:
-        if len(self._scores) < WINDOW:
-            self._scores.append(score)
+        if len(self._recent) < WINDOW:
+            self._recent.append(score)
         else:
-            self._scores[self._at % WINDOW] = score
-        self._at += 1
-        if self._at >= self._next:
-            self._next = self._at + min(self._at, EVERY)
-            self._learn()
-
-    def _learn(self) -> None:
-        ranked = sorted(self._scores, reverse=True)
-        wanted = self._share * len(ranked)
-        self._threshold = ranked[min(int(wanted), len(ranked) - 1)]
-        above = sum(score > self._threshold for score in ranked)
-        self._chance = min((wanted - above) / ranked.count(self._threshold), 1.0)
+            self._recent[self._seen % WINDOW] = score
+        self._seen += 1
+        if self._seen >= self._next:
+            self._next = self._seen + min(self._seen, EVERY)
+            self._ranked = sorted(self._recent)
+            # With so many above it a score has no p below the share, whatever the draw.
+            too_many = ceil(self._share * (len(self._ranked) + 1))
+            at = len(self._ranked) - too_many
+            self._threshold = self._ranked[at] if at >= 0 else 0.0
 
 
 class CapturePolicy:
