@@ -42,7 +42,10 @@ class SinkRetry(_Settings, frozen=True, kw_only=True):
     longest: Annotated[Duration, _doc("The longest wait.")] = Duration(30)
     deadline: Annotated[
         Duration,
-        _doc("After this, a batch that a sink which is up did not take becomes dead letters."),
+        _doc(
+            "After this, a record at which the sink fails while it takes others becomes a dead "
+            "letter. A sink that is down is waited for without end."
+        ),
     ] = Duration(600)
 
 
@@ -60,7 +63,9 @@ class ClientTls(_Settings, frozen=True, kw_only=True):
 class _Sink(_Settings, frozen=True, kw_only=True, tag_field="type"):
     name: _Name
     batch_records: Annotated[_Count, _doc("Most records of a batch.")] = 500
-    batch_bytes: Annotated[Size, _doc("Most bytes of a batch, as JSON.")] = Size(1024 * 1024)
+    batch_bytes: Annotated[Size, _doc("Most bytes of a batch, as the journal holds it.")] = Size(
+        1024 * 1024
+    )
     batch_age: Annotated[Duration, _doc("Longest wait of a record for its batch.")] = Duration(1)
     timeout: Annotated[Duration, _doc("Longest wait for a batch to be taken.")] = Duration(10)
     retry: SinkRetry = field(default_factory=SinkRetry)
@@ -242,7 +247,9 @@ class ParquetSink(_Sink, frozen=True, kw_only=True, tag="parquet"):
     batch_records: Annotated[
         _Count, _doc("Most records of a batch: large ones make files that are read fast.")
     ] = 10_000
-    batch_bytes: Annotated[Size, _doc("Most bytes of a batch, as JSON.")] = Size(8 * 1024 * 1024)
+    batch_bytes: Annotated[Size, _doc("Most bytes of a batch, as the journal holds it.")] = Size(
+        8 * 1024 * 1024
+    )
     batch_age: Annotated[Duration, _doc("Longest wait of a record for its batch.")] = Duration(60)
     timeout: Annotated[Duration, _doc("Longest wait for a batch to be stored.")] = Duration(60)
     compression: Annotated[ParquetCompression, _doc("What columns are compressed with.")] = (

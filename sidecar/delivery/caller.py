@@ -59,14 +59,14 @@ class Caller:
     async def flush(self) -> None:
         """Make durable what was confirmed. Raises OSError: some of that may be lost."""
         if self._open and isinstance(self._sink, Flushing):
-            reason = await self._within(self._sink.flush)
+            reason = await self._within(self._timeout_s, self._sink.flush)
             if reason:
                 raise OSError(reason)
 
     async def close(self) -> None:
         """Let go of the sink."""
         self._open = False
-        reason = await self._within(self._sink.close)
+        reason = await self._within(self._grace_s, self._sink.close)
         if reason:
             log.warning("a sink did not close", extra={"sink": self._name, "reason": reason})
 
@@ -84,13 +84,13 @@ class Caller:
             return Unavailable("internal error, see the log")
         return delivered
 
-    async def _within(self, call: Callable[[], Awaitable[None]]) -> str:
+    async def _within(self, limit_s: float, call: Callable[[], Awaitable[None]]) -> str:
         """Why a call failed; empty when it did not."""
         try:
-            async with asyncio.timeout(self._timeout_s):
+            async with asyncio.timeout(limit_s):
                 await call()
         except TimeoutError:
-            return f"it took more than {self._timeout_s:g} s"
+            return f"it took more than {limit_s:g} s"
         except Unavailable as outcome:
             return outcome.reason
         except Exception:

@@ -24,8 +24,9 @@ from functools import partial
 from typing import Final, ParamSpec, TypeVar
 
 from sidecar.delivery.caller import Caller, CallOutcome
-from sidecar.delivery.consignment import Consignment, Settled
+from sidecar.delivery.consignment import Settled
 from sidecar.delivery.figures import DeliveryFigures, Meter
+from sidecar.delivery.hand import NS_PER_S, Hand
 from sidecar.delivery.ledger import Ledger, Outcome
 from sidecar.delivery.policy import PumpPolicy
 from sidecar.delivery.retries import Circuit, CircuitState
@@ -44,10 +45,10 @@ CHUNK_BYTES: Final = 1024 * 1024
 
 TROUBLE_S: Final = 1.0
 """The pause after the journal, the cursor or the dead letters could not be read or written."""
+_TELL_S: Final = 60.0
+"""A sink that refuses much is said to do so once in this time; the figures tell how much."""
 _MEASURE_S: Final = 1.0
 """Time between two looks at how many bytes are ahead."""
-
-_NS_PER_S: Final = 1_000_000_000
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -88,8 +89,9 @@ class Pump:
         self._ahead = START  # where to read on
         self._saved_at_ns = 0
         self._measured_at_ns = 0
+        self._told_at_ns: int | None = None
         self._in_trouble = False
-        self._reset()
+        self._hand = Hand(policy)
 
     @property
     def position(self) -> Position:
@@ -99,13 +101,13 @@ class Pump:
     @property
     def figures(self) -> DeliveryFigures:
         """How it stands."""
-        oldest = self._consignment.first
+        oldest = self._hand.consignment.first
         lag_ns = 0 if oldest is None else max(self._wall_ns() - oldest.record.at_ns, 0)
         return self._meter.figures(
             self.name,
             state=self._circuit.state,
-            queued=len(self._consignment) + len(self._letters),
-            lag_s=lag_ns / _NS_PER_S,
+            queued=len(self._hand),
+            lag_s=lag_ns / NS_PER_S,
             totals=self._ledger.saved.totals,
         )
 
@@ -153,25 +155,16 @@ class Pump:
             )
         return expired
 
-    def _reset(self) -> None:
-        """Nothing is in hand."""
-        deadline_ns = int(self._policy.retry.deadline_s * _NS_PER_S)
-        self._consignment: Consignment[Item] = Consignment(deadline_ns=deadline_ns)
-        self._letters: list[tuple[Item, str]] = []
-        self._in_hand_bytes = 0
-        self._begun_ns = 0
-        self._sending = False
-
     def _start_over(self) -> None:
         """Read again from where the position is, whatever is in hand."""
-        self._reset()
+        self._hand = Hand(self._policy)
         self._ledger.forget()
         self._ahead = self._ledger.position
 
     async def _step(self, tasks: asyncio.TaskGroup) -> float:
         """Do the next thing; returns how long to wait before the one after it, in seconds."""
         try:
-            if self._letters:
+            if self._hand.letters:
                 await self._hand_over_letters()
             wait_s = await self._bring_on(tasks)
             await self._settle()
@@ -192,30 +185,17 @@ class Pump:
         return wait_s
 
     async def _bring_on(self, tasks: asyncio.TaskGroup) -> float:
-        self._sending = self._sending or self._is_full()
-        room = self._policy.batch_records - len(self._consignment)
-        if not self._sending:
-            return 0.0 if await self._read(room) else self._policy.poll_s
-        if self._consignment.in_doubt(self._monotonic_ns()):
-            await self._read(max(room, 1))  # others, in whose company it can be told whose fault
-        if not self._consignment:
+        hand = self._hand
+        if not hand.decide(self._monotonic_ns()):
+            return 0.0 if await self._read(hand.room) else self._policy.poll_s
+        if hand.consignment.in_doubt(self._monotonic_ns()):
+            await self._read(max(hand.room, 1))  # others, in whose company it can be told
+        if not hand.consignment:
             return 0.0
         wait_s = await self._attempt(tasks)
-        if self._letters:
+        if hand.letters:
             await self._hand_over_letters()
         return wait_s
-
-    # Gathering.
-
-    def _is_full(self) -> bool:
-        """Whether what is in hand is a batch."""
-        if not self._consignment:
-            return False
-        return (
-            len(self._consignment) >= self._policy.batch_records
-            or self._in_hand_bytes >= self._policy.batch_bytes
-            or self._is_due(self._begun_ns, self._policy.batch_age_s)
-        )
 
     async def _read(self, most: int) -> bool:
         """Read on; False: there was nothing."""
@@ -228,11 +208,7 @@ class Pump:
         if reading.next == self._ahead:
             return False
         self._ahead = reading.next
-        if reading.items and not self._consignment:
-            self._begun_ns = self._monotonic_ns()
-        self._consignment.add(reading.items)
-        self._in_hand_bytes += reading.size_bytes
-        self._letters += reading.unreadable
+        self._hand.take(reading, self._monotonic_ns())
         if reading.corrupt:
             self._ledger.enter_counts(Outcome.CORRUPT, reading.corrupt)
             self._meter.drop(Outcome.CORRUPT, sum(reading.corrupt.values()))
@@ -242,7 +218,7 @@ class Pump:
 
     async def _attempt(self, tasks: asyncio.TaskGroup) -> float:
         """Give the sink what is next; returns how long it is to be left alone."""
-        batch = self._consignment.next(probe=self._circuit.state is CircuitState.HALF_OPEN)
+        batch = self._hand.consignment.next(probe=self._circuit.state is CircuitState.HALF_OPEN)
         began_ns = self._monotonic_ns()
         wait_s = 0.0
 
@@ -259,14 +235,14 @@ class Pump:
         wait_s = 0.0
         match outcome:
             case Delivered(refused=refused):
-                settled = self._consignment.answered(refused)
+                settled = self._hand.consignment.answered(refused)
                 self._answered(elapsed_ns)
             case Refused(reason=reason):
                 self._meter.last_error = reason
-                settled = self._consignment.refused(reason)
+                settled = self._hand.consignment.refused(reason)
                 self._answered(elapsed_ns)
             case _:
-                settled = self._consignment.unavailable(
+                settled = self._hand.consignment.unavailable(
                     outcome.reason,
                     self._monotonic_ns(),
                     taken=outcome.taken,
@@ -282,7 +258,7 @@ class Pump:
             self._ledger.enter(Outcome.DELIVERED, settled.taken)
             self._meter.delivered += len(settled.taken)
             self._meter.last_delivered_ns = self._wall_ns()
-        self._letters += settled.letters
+        self._hand.letters += settled.letters
 
     def _answered(self, elapsed_ns: int) -> None:
         self._meter.answered(elapsed_ns)
@@ -307,22 +283,24 @@ class Pump:
 
     async def _hand_over_letters(self) -> None:
         """Give dead letters to those who keep them. Raises OSError; then they are still here."""
-        letters = self._letters
+        letters = self._hand.letters
         items = [item for item, _ in letters]
         await self._dead_letters.add_refused(self.name, items, [reason for _, reason in letters])
-        self._letters = []
+        self._hand.letters = []
         self._ledger.enter(Outcome.DEAD_LETTERED, items)
         self._meter.dead_lettered += len(items)
-        log.warning(
-            "records became dead letters",
-            extra={"sink": self.name, "records": len(items), "reason": letters[0][1]},
-        )
+        if self._told_at_ns is None or self._is_due(self._told_at_ns, _TELL_S):
+            self._told_at_ns = self._monotonic_ns()
+            log.warning(
+                "a sink refuses records; they are dead letters now",
+                extra={"sink": self.name, "reason": letters[0][1]},
+            )
 
     async def _settle(self, *, finally_: bool = False) -> None:
         """Move the position when nothing is in hand, and save it when that is due."""
-        if not (self._consignment or self._letters) and self._ahead != self._ledger.position:
+        if not len(self._hand) and self._ahead != self._ledger.position:
             self._ledger.move(self._ahead)
-            self._reset()
+            self._hand = Hand(self._policy)
         due = finally_ or self._is_due(self._saved_at_ns, self._policy.save_s)
         if due and self._ledger.unsaved:
             await self._save()
@@ -353,7 +331,7 @@ class Pump:
         """Keep what is known, and let go of everything; each within a while."""
         try:
             async with asyncio.timeout(self._policy.grace_s):
-                if self._letters:
+                if self._hand.letters:
                     await self._hand_over_letters()
                 await self._settle(finally_=True)
         except (OSError, SidecarError) as error:  # TimeoutError is an OSError
@@ -366,7 +344,7 @@ class Pump:
             self._thread.shutdown(wait=False, cancel_futures=True)
 
     def _is_due(self, since_ns: int, every_s: float) -> bool:
-        return self._monotonic_ns() - since_ns >= every_s * _NS_PER_S
+        return self._monotonic_ns() - since_ns >= every_s * NS_PER_S
 
     async def _on_thread(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         loop = asyncio.get_running_loop()

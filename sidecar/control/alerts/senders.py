@@ -8,8 +8,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any, Final, Protocol
@@ -27,6 +25,7 @@ from sidecar.config.alerting import (
 from sidecar.control.alerts.bodies import alertmanager_body, slack_body, webhook_body
 from sidecar.control.alerts.bulletins import Notification, Status
 from sidecar.control.alerts.destinations import DestinationUnknown, destination
+from sidecar.delivery.retry_after import retry_after_s as asked_wait_s
 
 LONGEST_RETRY_AFTER_S: Final = 600.0
 """A receiver that asks for more patience than this is asked again nevertheless."""
@@ -145,19 +144,8 @@ class HttpSender:
 
 
 def retry_after_s(field: str | None, now_ns: int) -> float:
-    """The wait that a Retry-After field asks for (RFC 9110 10.2.3); 0 when it does not."""
-    if field is None:
-        return 0.0
-    text = field.strip()
-    if text.isascii() and text.isdecimal():
-        return min(float(text[:9]), LONGEST_RETRY_AFTER_S)
-    try:
-        at = parsedate_to_datetime(text)
-    except ValueError:
-        return 0.0
-    at = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
-    wait_s = (at - datetime.fromtimestamp(now_ns / 1e9, UTC)).total_seconds()
-    return min(max(wait_s, 0.0), LONGEST_RETRY_AFTER_S)
+    """The wait that a Retry-After field asks for, as far as we have patience; 0 for none."""
+    return min(asked_wait_s(field, now_ns), LONGEST_RETRY_AFTER_S)
 
 
 def sender_for(
