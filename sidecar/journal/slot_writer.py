@@ -55,7 +55,8 @@ class SlotWriter:
         self.durable = 0
         """The number of the last record that was forced to the disk."""
         self.uncertain = 0
-        """Records up to `durable` of which the system once said it could not force them."""
+        """Records up to `durable` that may be lost all the same: the system once said it could not
+        force them, or somebody deleted their file."""
         self._directory = directory
         self._slot = slot
         self._boot = boot
@@ -135,7 +136,7 @@ class SlotWriter:
                     "a segment was deleted while it was written; its records are lost",
                     extra={"slot": self._slot, "file": segment.path.name},
                 )
-                self.uncertain += self.written - self.durable
+                self.uncertain += segment.records
                 self._unsynced = False
                 self._abandon()
                 self._unlock()

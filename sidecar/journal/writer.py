@@ -135,7 +135,8 @@ class Writer:
 
     @property
     def uncertain(self) -> int:
-        """Records up to `durable` of which the system once said it could not force them."""
+        """Records up to `durable` that may be lost all the same: the system once said it could not
+        force them, or somebody deleted their file."""
         return self._out.uncertain
 
     @property
