@@ -40,7 +40,6 @@ NEEDS_RESTART: Final = (
     "monitor.memory",
     "journal",
     "redact",
-    "sinks",
     "dead_letters",
 )
 """What is settled when the processes start; a reload reports a change of these, no more."""

@@ -79,20 +79,12 @@ def examine_match_headers(headers: Mapping[str, str], path: str) -> Iterator[Fin
 
 def examine_edits(edits: HeaderEdits, path: str) -> Iterator[Finding]:
     """Findings about the edits for a shadow."""
-    yield from _unique_names_and_values(edits.set, f"{path}.set")
-    for name in edits.set:
-        yield from examine_name(name, child(f"{path}.set", name))
+    yield from examine_set_fields(edits.set, f"{path}.set")
     removed = set()
     for index, name in enumerate(edits.remove):
         yield from examine_name(name, f"{path}.remove[{index}]")
+        yield from _not_owned(name, f"{path}.remove[{index}]")
         removed.add(name.lower())
-    named = [(child(f"{path}.set", name), name) for name in edits.set]
-    named += [(f"{path}.remove[{index}]", name) for index, name in enumerate(edits.remove)]
-    for place, name in named:
-        if name.lower() in _OWNED:
-            yield Problem(
-                path=place, expected="a field that is not the proxy's own", found=f"`{name}`"
-            )
     for name in edits.set:
         if name.lower() in removed:
             yield Problem(
@@ -100,6 +92,19 @@ def examine_edits(edits: HeaderEdits, path: str) -> Iterator[Finding]:
                 expected="a field that stays",
                 found="one in `remove`",
             )
+
+
+def examine_set_fields(fields: Mapping[str, str], path: str) -> Iterator[Finding]:
+    """Findings about fields that requests of ours carry."""
+    yield from _unique_names_and_values(fields, path)
+    for name in fields:
+        yield from examine_name(name, child(path, name))
+        yield from _not_owned(name, child(path, name))
+
+
+def _not_owned(name: str, path: str) -> Iterator[Finding]:
+    if name.lower() in _OWNED:
+        yield Problem(path=path, expected="a field that is not the proxy's own", found=f"`{name}`")
 
 
 def _unique_names_and_values(headers: Mapping[str, str], path: str) -> Iterator[Finding]:

@@ -8,7 +8,7 @@ from typing import Final
 
 from sidecar.config.problems import Finding, Problem, Remark, child, shown
 from sidecar.config.rules.durations import must_last
-from sidecar.config.rules.fields import examine_edits
+from sidecar.config.rules.fields import examine_set_fields
 from sidecar.config.rules.secrets import (
     given,
     one_of,
@@ -16,7 +16,7 @@ from sidecar.config.rules.secrets import (
     plain_url,
     variables_have_names,
 )
-from sidecar.config.settings import HeaderEdits, Settings
+from sidecar.config.settings import Settings
 from sidecar.config.sinks import (
     ClientTls,
     EventForm,
@@ -119,7 +119,7 @@ def _http(sink: HttpSink, path: str) -> Iterator[Finding]:
         )
         if sink.tls != ClientTls() and sink.url.startswith("http://"):
             yield Remark(path=f"{path}.tls", text="no effect: `url` begins with `http`")
-    yield from examine_edits(HeaderEdits(set=sink.headers), f"{path}.headers")
+    yield from examine_set_fields(sink.headers, f"{path}.headers")
     for name in sink.headers:
         if name.lower() in SECRET_HEADERS:
             yield Problem(
