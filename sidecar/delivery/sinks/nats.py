@@ -223,7 +223,7 @@ class NatsSink:
         """Why the server is not available, in words without an address or a secret."""
         if isinstance(error, TimeoutError):
             return "no answer of the server in time"
-        if isinstance(error, self._errors.AuthorizationError):
+        if "authorization" in str(error).lower():  # while connecting it has no class of its own
             return "the server refuses our credentials"
         if isinstance(error, OSError | self._errors.NoServersError):
             return "the server cannot be reached"
