@@ -93,8 +93,9 @@ key is an error, not a silence.
 ## Reload
 
 `sidecar reload`, SIGHUP or `POST /api/v1/reload` read the file again. A file with an error changes
-nothing. `models`, `routes`, `limits`, `monitor`, `drift` and `alerts` apply at once; other keys,
-`monitor.enabled` and `monitor.memory` need a restart, and the answer names those that changed.
+nothing. `models`, `routes`, `limits`, `monitor`, `drift`, `alerts` and `sinks` apply at once;
+other keys, `monitor.enabled` and `monitor.memory` need a restart, and the answer names those that
+changed.
 Percentages set at run time (`sidecar weights`, `sidecar rollback`) outrank the file until `sidecar
 weights --reset`.
 

@@ -57,4 +57,5 @@ def test_what_it_says_of_a_reload_is_what_the_control_plane_does():
         "monitor",
         "drift",
         "alerts",
+        "sinks",
     }
