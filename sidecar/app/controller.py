@@ -17,7 +17,7 @@ import random
 import secrets
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -28,12 +28,17 @@ import sidecar
 from sidecar.admin.alerts_api import AlertCalls
 from sidecar.admin.alerts_metrics import AlertMetrics
 from sidecar.admin.api import Admin
+from sidecar.admin.delivery_metrics import DeliveryMetrics
+from sidecar.admin.dlq_api import DeadLetterCalls
 from sidecar.admin.drift_api import DriftCalls
 from sidecar.admin.drift_metrics import DriftMetrics
 from sidecar.admin.exposition import Exposition
+from sidecar.admin.guard import TokenSource
+from sidecar.admin.log_api import LogCalls
 from sidecar.admin.observation_api import ObservationCalls
 from sidecar.admin.observation_metrics import ObservationMetrics
 from sidecar.admin.observation_views import observation_view
+from sidecar.admin.records_metrics import RecordsMetrics
 from sidecar.admin.token import TokenFile
 from sidecar.app.inheritance import Inheritance
 from sidecar.app.process import DRAIN_SIGNAL, END_SIGNAL, ExitCode, accept_signals
@@ -45,6 +50,8 @@ from sidecar.control.drift import DriftWatch
 from sidecar.control.observation import Clocks, Observer, Places, Wanted
 from sidecar.control.persistence import StateFile
 from sidecar.control.plane import ControlPlane
+from sidecar.control.recording import Clocks as RecordingClocks
+from sidecar.control.recording import Recording
 from sidecar.control.state import RoutingState
 from sidecar.control.workers import WorkerControl
 from sidecar.errors import SidecarError
@@ -80,14 +87,15 @@ async def _control(inherited: Inheritance, *, draining: bool) -> int:
         workers=workers,
         load=inherited.load,
         salts=new_salt,
-        reloaded=lambda settings: _reloaded(settings, observer, alerts),
+        reloaded=lambda settings: _reloaded(settings, observer, alerts, recording),
     )
     observer = _observer(inherited, state, workers)
     drift = DriftWatch(observer, monotonic_s=time.monotonic)
     observer.after_snapshot.append(drift.after_snapshot)
     # Alerts read what the exposition shows, and are shown in it: each is asked when both are there.
     alerts = _alerts(inherited, lambda names: exposition.samples(names))  # noqa: PLW0108
-    exposition = _exposition(inherited, plane, observer, drift, alerts)
+    recording = _recording(inherited, plane)
+    exposition = _exposition(inherited, plane, observer, drift, alerts, recording)
     launcher = os.getppid()
     drain = Drain(lambda: os.kill(launcher, DRAIN_SIGNAL), begun=draining)
     stop, reload = asyncio.Event(), asyncio.Event()
@@ -95,7 +103,9 @@ async def _control(inherited: Inheritance, *, draining: bool) -> int:
 
     await workers.start(inherited.control_listener)
     runner = web.AppRunner(
-        _admin(inherited, plane, drain, observer, drift, alerts, exposition).application(),
+        _admin(
+            inherited, plane, drain, observer, drift, alerts, exposition, recording
+        ).application(),
         access_log=None,
         shutdown_timeout=CLOSE_TIMEOUT_S,
     )
@@ -111,6 +121,8 @@ async def _control(inherited: Inheritance, *, draining: bool) -> int:
                 tasks.create_task(observer.run(), name="observe"),
                 tasks.create_task(alerts.run(), name="alerts"),
             ]
+            if recording is not None:
+                background.append(tasks.create_task(recording.run(), name="record"))
             await stop.wait()
             for task in background:
                 task.cancel()
@@ -158,9 +170,29 @@ def _alerts(inherited: Inheritance, samples: SampleSource) -> AlertWatch:
     )
 
 
-def _reloaded(settings: Settings, observer: Observer, alerts: AlertWatch) -> None:
+def _recording(inherited: Inheritance, plane: ControlPlane) -> Recording | None:
+    """What reads the journal; None when nothing is recorded."""
+    if not inherited.settings.journal.enabled:
+        return None
+    return Recording(
+        inherited.settings,
+        launch=inherited.board_id,
+        board=inherited.board,
+        cells=lambda: plane.routing.cells,
+        environ=os.environ,
+        clocks=RecordingClocks(wall_ns=time.time_ns, monotonic_ns=time.monotonic_ns),
+        ids=new_salt,
+        redaction_key=inherited.redaction_key,
+    )
+
+
+def _reloaded(
+    settings: Settings, observer: Observer, alerts: AlertWatch, recording: Recording | None
+) -> None:
     observer.want(Wanted.of(settings))
     alerts.reconfigure(settings.alerts)
+    if recording is not None:
+        recording.reconfigure(settings)
 
 
 def _exposition(
@@ -169,7 +201,13 @@ def _exposition(
     observer: Observer,
     drift: DriftWatch,
     alerts: AlertWatch,
+    recording: Recording | None,
 ) -> Exposition:
+    recorded = (
+        []
+        if recording is None
+        else [RecordsMetrics(recording), DeliveryMetrics(recording, time.time_ns)]
+    )
     return Exposition(
         snapshot=inherited.board.snapshot,
         routing=lambda: plane.routing,
@@ -180,6 +218,7 @@ def _exposition(
             ObservationMetrics(observer),
             DriftMetrics(lambda: drift.round),
             AlertMetrics(alerts),
+            *recorded,
         ],
     )
 
@@ -192,15 +231,17 @@ def _admin(
     drift: DriftWatch,
     alerts: AlertWatch,
     exposition: Exposition,
+    recording: Recording | None,
 ) -> Admin:
     token_file = inherited.settings.admin.token_file
+    token_source = TokenFile(Path(token_file)) if token_file else lambda: None
     return Admin(
         plane=plane,
         drain=drain,
         snapshot=inherited.board.snapshot,
         render_metrics=exposition.render,
         observe_rollback_s=exposition.observe_rollback,
-        token_source=TokenFile(Path(token_file)) if token_file else lambda: None,
+        token_source=token_source,
         uptime_s=lambda: time.monotonic() - inherited.started_s,
         version=sidecar.__version__,
         observation=lambda: observation_view(observer),
@@ -208,7 +249,21 @@ def _admin(
             *ObservationCalls(observer).routes(),
             *DriftCalls(drift).routes(),
             *AlertCalls(alerts, time.time_ns).routes(),
+            *_recording_calls(recording, token_source),
         ],
+    )
+
+
+def _recording_calls(
+    recording: Recording | None, token_source: TokenSource
+) -> Sequence[web.RouteDef]:
+    if recording is None:
+        return ()
+    return (
+        *LogCalls(recording, token_source).routes(),
+        *DeadLetterCalls(
+            recording.dead_letters, recording.replayer, token_source, time.time_ns
+        ).routes(),
     )
 
 

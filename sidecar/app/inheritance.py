@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from sidecar.app.listeners import turn_newcomers_away
@@ -23,7 +23,8 @@ class Inheritance:
 
     `load` reads the configuration file again; `initial` is the routing state of this start, for a
     child that finds nothing newer on the disk; `board_id` tells this board from every other one,
-    so that its counts are not taken for those of another; `started_s` is monotonic.
+    so that its counts are not taken for those of another (16 hexadecimal digits); `started_s` is
+    monotonic. `redaction_key` is what hashes of `redact` are made with.
     """
 
     settings: Settings
@@ -36,6 +37,7 @@ class Inheritance:
     admin_listeners: list[socket.socket]
     control_listener: socket.socket
     started_s: float
+    redaction_key: bytes | None = field(default=None, repr=False)
 
     def turn_newcomers_away(self) -> None:
         """Let no new client begin to connect, in any process."""

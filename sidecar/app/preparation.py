@@ -20,6 +20,7 @@ from sidecar.app.state_dir import StateDir
 from sidecar.board import Board, BoardLayout, warm
 from sidecar.board.layout import WORD_BYTES
 from sidecar.config.addresses import UNIX
+from sidecar.config.redaction_key import redaction_key
 from sidecar.config.settings import ListenTls, Settings
 from sidecar.control.persistence import StateFile
 from sidecar.control.state import Remembered, RoutingState, Salts
@@ -49,6 +50,7 @@ def prepare(
             "the descriptor limit allows fewer client connections than the default",
             extra={"connections": settings.limits.connections, "default": wanted.connections},
         )
+    key = redaction_key(settings.redact, environ)
     state_dir = StateDir.claim(Path(settings.state_dir))
     control_listener = open_unix(state_dir.control_socket, path="$.state_dir", mode=CONTROL_MODE)
     admin_listeners = open_listeners(settings.admin.listen, path="$.admin.listen")
@@ -83,6 +85,7 @@ def prepare(
         admin_listeners=admin_listeners,
         control_listener=control_listener,
         started_s=started_s,
+        redaction_key=key,
     )
 
 

@@ -6,6 +6,8 @@
     observation.msgpack  what is observed, and where its numbers stand
     provisional/         references that were learned, for each route and model
     snapshots/           the past of all that is observed
+    journal/             records, unless `journal.path` is elsewhere
+    dead_letters.sqlite  what could not be predicted or delivered
     control.sock         where workers and controller meet
 
 Two launchers on one directory would overwrite each other's rollbacks, so the second one is refused.

@@ -16,6 +16,7 @@ from typing import Final, Protocol
 import uvloop
 
 from sidecar.app.inheritance import Inheritance
+from sidecar.app.logbooks import OpenLogbook
 from sidecar.app.process import END_SIGNAL, ExitCode, accept_signals
 from sidecar.app.recovery import newest_state
 from sidecar.config.update import RoutingUpdate
@@ -78,6 +79,7 @@ def run_worker(inherited: Inheritance, index: int) -> int:
 async def _serve(inherited: Inheritance, index: int) -> int:
     recorder = inherited.board.recorder(index)
     recorder.reset_gauges()
+    recording = OpenLogbook.open(inherited, index, recorder)
     client: ControlClient  # which tells the worker, and is told by it
     worker = Worker(
         index=index,
@@ -85,6 +87,7 @@ async def _serve(inherited: Inheritance, index: int) -> int:
         sockets=inherited.listeners,
         recorder=recorder,
         learned=lambda **rows: client.report(Learned(**rows)),
+        logbook=None if recording is None else recording.logbook,
     )
     starter = Starter(worker)
     stop = _on_end_signal(starter.settled.set)
@@ -108,6 +111,8 @@ async def _serve(inherited: Inheritance, index: int) -> int:
             await worker.drain(inherited.settings.drain.timeout)
         for task in background:
             task.cancel()
+    if recording is not None:
+        await recording.close()
     recorder.flush()
     return ExitCode.DONE if stop.is_set() else ExitCode.USAGE
 

@@ -7,6 +7,6 @@ from sidecar.logbook.composing import Composer
 from sidecar.logbook.ended import Ended
 from sidecar.logbook.identity import RecordIds
 from sidecar.logbook.logbook import Journal, Logbook
-from sidecar.logbook.subjects import Subjects
+from sidecar.logbook.subjects import Subjects, redactor_of
 
-__all__ = ["Composer", "Ended", "Journal", "Logbook", "RecordIds", "Subjects"]
+__all__ = ["Composer", "Ended", "Journal", "Logbook", "RecordIds", "Subjects", "redactor_of"]

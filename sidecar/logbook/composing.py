@@ -25,6 +25,7 @@ from sidecar.logbook.subjects import Subject
 from sidecar.model import StatusClass
 from sidecar.monitor import Observation
 from sidecar.payload import Value
+from sidecar.payload.row_answers import RowAnswers
 from sidecar.records import MOST_PREDICTIONS, SCHEMA_VERSION, Captured, Why
 
 FAILED: Final = frozenset({int(CellCounter.ERROR), int(CellCounter.STATUS_5XX)})
@@ -56,10 +57,12 @@ class Composer:
         self._ids = ids
         self._encode = msgspec.msgpack.Encoder().encode
         self._known: dict[bytes, str] = {}
+        self._said: dict[RowAnswers, tuple[list[float], list[float]]] = {}
 
     def begin(self, wall_ns: int) -> None:
         """What follows is written at this time."""
         self._ids.at(wall_ns)
+        self._said.clear()
 
     def compose(self, ended: Ended, subject: Subject, offset_ns: int, why: Why | None) -> bytes:
         """The record of an exchange, as `sidecar.records.encode` would write it.
@@ -86,7 +89,7 @@ class Composer:
             rows, predictions, cut, scores, segments = _NO_FINDINGS
             unusual = None
         else:
-            rows, predictions, cut, scores, segments = _findings(observed, subject)
+            rows, predictions, cut, scores, segments = self._findings(observed, subject)
             unusual = observed.unusual
         return (
             SCHEMA_VERSION,
@@ -120,6 +123,47 @@ class Composer:
             captured,
         )
 
+    def _findings(self, observed: Observation, subject: Subject) -> Findings:
+        finished, said = observed.finished, observed.said
+        inputs = finished.request.inputs
+        rows = 1 if inputs is None else len(inputs.rows)
+        predictions: Sequence[Value] = ()
+        scores: Sequence[float | None] = ()
+        count = 0
+        if isinstance(said, tuple):
+            predictions, scores = self._row_of(*said)
+        elif said is not None:
+            count = len(said.predictions)
+            predictions = [_writable(value) for value in said.predictions[:MOST_PREDICTIONS]]
+            scores = [
+                value if isfinite(value) else None for value in said.scores[:MOST_PREDICTIONS]
+            ]
+        segments: Mapping[str, str | None] = {}
+        if observed.segments:
+            keys = finished.watcher.watch.segments
+            segments = {key.name: text for key, text in zip(keys, observed.segments, strict=True)}
+        if subject.redactor.names_columns:
+            predictions, scores, segments = subject.redactor.findings(predictions, scores, segments)
+        return rows or count, predictions, count > MOST_PREDICTIONS, scores, segments
+
+    def _row_of(
+        self, answers: RowAnswers, at: int
+    ) -> tuple[Sequence[Value], Sequence[float | None]]:
+        """What one of many answers says that were read at once: its only row."""
+        known = self._said.get(answers)
+        if known is None:
+            known = (answers.predictions.tolist(), answers.scores.tolist())
+            self._said[answers] = known
+        prediction: Value = known[0][at]
+        score = known[1][at]
+        if not isfinite(known[0][at]):
+            predictions: Sequence[Value] = ()
+        elif answers.labels:
+            predictions = (_writable(answers.labels[int(known[0][at])]),)
+        else:
+            predictions = (prediction,)
+        return predictions, (score,) if isfinite(score) else ()
+
     def _learn(self, text: bytes) -> str:
         """A path without its query, or a method; Latin-1, so that no byte is lost."""
         decoded = text.partition(b"?")[0].decode("latin-1")
@@ -137,26 +181,6 @@ def trace_of(wire: bytes, body_at: int) -> str:
         return ""
     at += len(_TRACE_FIELD)
     return wire[at : at + _TRACE_DIGITS].decode("latin-1")
-
-
-def _findings(observed: Observation, subject: Subject) -> Findings:
-    finished, outputs = observed.finished, observed.outputs
-    inputs = finished.request.inputs
-    rows = 1 if inputs is None else len(inputs.rows)
-    predictions: Sequence[Value] = ()
-    scores: Sequence[float | None] = ()
-    count = 0
-    if outputs is not None:
-        count = len(outputs.predictions)
-        predictions = [_writable(value) for value in outputs.predictions[:MOST_PREDICTIONS]]
-        scores = [value if isfinite(value) else None for value in outputs.scores[:MOST_PREDICTIONS]]
-    segments: Mapping[str, str | None] = {}
-    if observed.segments:
-        keys = finished.watcher.watch.segments
-        segments = {key.name: text for key, text in zip(keys, observed.segments, strict=True)}
-    if subject.redactor.names_columns:
-        predictions, scores, segments = subject.redactor.findings(predictions, scores, segments)
-    return rows or count, predictions, count > MOST_PREDICTIONS, scores, segments
 
 
 def _writable(value: Value) -> Value:

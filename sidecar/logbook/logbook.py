@@ -56,7 +56,7 @@ class Journal(Protocol):
         ...
 
     @property
-    def failures(self) -> Mapping[tuple[str, int], int]:
+    def failures(self) -> Mapping[tuple[DropReason, int], int]:
         """How many were not written, by reason and subject, since the start."""
         ...
 
@@ -93,7 +93,7 @@ class Logbook:
         self._waiting: deque[Ended] = deque()
         self._held_bytes = 0
         self._scheduled = False
-        self._failed: dict[tuple[str, int], int] = {}
+        self._failed: dict[tuple[DropReason, int], int] = {}
         self._complained: set[type[Exception]] = set()
 
     # -- whose records ---------------------------------------------------------------------------
@@ -129,8 +129,10 @@ class Logbook:
 
     def observed(self, observation: Observation) -> None:
         """What the monitor has found in an exchange: its record can be written now."""
-        ended = observation.finished.ended
+        finished = observation.finished
+        ended = finished.entry
         if isinstance(ended, Ended):
+            finished.entry = None  # else both would keep each other, unseen by the collector
             ended.observed = observation
             ended.awaited = False
 
@@ -174,7 +176,8 @@ class Logbook:
             return  # on no cell of the board: neither counted nor recorded
         why = None
         observed = ended.observed
-        failed = ended.counter in FAILED
+        # What a shadow failed is in the record of the request that it was a copy of.
+        failed = ended.counter in FAILED and ended.shadow_of is None
         if failed or observed is not None or subject.by_chance:
             draw = crc32(ended.request_id, self._salt) * _WHOLE
             unusual = None if observed is None else observed.unusual
@@ -209,7 +212,7 @@ class Logbook:
             reason, cell = key
             more = count - self._failed.get(key, 0)
             if more:
-                self._recorder.count(cell, CellCounter.of_drop(DropReason(reason)), more)
+                self._recorder.count(cell, CellCounter.of_drop(reason), more)
                 self._failed[key] = count
 
     def catch_up(self) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from sidecar.config.recording import CaptureSettings
+from sidecar.config.recording import CaptureSettings, RedactSettings
 from sidecar.config.settings import RouteSettings
 from sidecar.config.update import RoutingUpdate
 from sidecar.logbook.capturing import Capturing, Dechunk
@@ -52,6 +52,12 @@ class Subject:
         settings = capturing.settings
         self.share = settings.records
         self.by_chance = self.share < 1 or settings.models.get(key.model, settings.bodies) > 0
+
+
+def redactor_of(redact: RedactSettings, key: bytes | None, route: RouteSettings) -> Redactor:
+    """What hides the secrets of a route; `key` is what hashes are made with."""
+    payload = route.payload
+    return Redactor(redact.rules, key, prediction=payload.prediction, score=payload.score)
 
 
 class Subjects:

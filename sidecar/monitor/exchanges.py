@@ -8,7 +8,7 @@ Must not know: connections, columns.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct
 
@@ -52,12 +52,23 @@ class Request(Struct, gc=False):
                 self.inputs = Inputs((), [()] * len(self.inputs.rows), self.inputs.sourced)
 
 
+class Entry(Protocol):
+    """What somebody else notes of an exchange, and waits with until the monitor has done with it.
+
+    `unread` says why it was not read, or not all of it.
+    """
+
+    awaited: bool
+    unread: str | None
+
+
 class Finished(Struct, gc=False):
     """An exchange that is over: `watcher` shall read it.
 
     `status` is 0 when there was no whole answer; `head` are the answer's start line and fields,
     `answer` its body, unless it came in pieces and is in `capture`. `latency_ns` is how long the
-    client waited, -1 when that says nothing of the model. `held_bytes` is the monitor's.
+    client waited, -1 when that says nothing of the model. `held_bytes` is the monitor's, `entry`
+    somebody's who is told: what was read by the monitor's sink, what was not in the entry itself.
     """
 
     watcher: Watcher
@@ -69,6 +80,7 @@ class Finished(Struct, gc=False):
     ticket: Ticket | None = None
     capture: Capture | None = None
     held_bytes: int = 0
+    entry: Entry | None = None
 
 
 class Observation(Struct, frozen=True):

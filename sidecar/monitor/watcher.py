@@ -59,6 +59,8 @@ _VERDICTS: Final = {
 }
 
 Said = Outputs | tuple[RowAnswers, int] | None
+_UNREAD_PREFIX: Final = "unread_"
+
 Sink = Callable[[Observation], None]
 
 
@@ -177,6 +179,8 @@ class Watcher:
         if inputs is not None:
             self._count(finished, inputs, outputs)
             finished.request.shorten()
+        elif finished.entry is not None:
+            finished.entry.awaited = False
         ticket = finished.ticket
         if ticket is not None:
             if not self.is_shadow:
@@ -198,6 +202,9 @@ class Watcher:
         self._leave(counter)
         if finished.ticket is not None and not self.is_shadow:
             finished.ticket.settle(None)
+        if finished.entry is not None:
+            finished.entry.unread = WatchCounter(counter).name.lower().removeprefix(_UNREAD_PREFIX)
+            finished.entry.awaited = False
 
     def flush(self) -> None:
         """Count on the board what was read."""
@@ -237,6 +244,8 @@ class Watcher:
         except Undecodable as unread:
             if inputs is None:
                 request.unread = unread.reason
+            if finished.entry is not None:
+                finished.entry.unread = unread.reason.value
             return inputs, None, _UNREAD[unread.reason]
         return inputs, outputs, _READ
 

@@ -9,7 +9,7 @@ The rules that must never break:
 - Every exchange is counted exactly once, in the cell of the model it was assigned to.
 
 What passes in an exchange of a watched model is given to the monitor when it is over, by reference,
-as said by the model that answered.
+as said by the model that answered. Every exchange that was counted is entered into the logbook.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from sidecar.board import CellCounter
 from sidecar.errors import SidecarError, UpstreamError
+from sidecar.logbook import Ended
 from sidecar.monitor import Capture, Finished, Request, Ticket, Watcher
 from sidecar.proxy.chunked import ChunkedDecoder, encode_chunks, encode_end
 from sidecar.proxy.fields import tokens
@@ -46,6 +47,7 @@ class Exchange:
     """Between one client connection and whichever upstream connection serves it now."""
 
     __slots__ = (
+        "_answer_bytes",
         "_answer_head",
         "_attempts_left",
         "_begun",
@@ -54,12 +56,14 @@ class Exchange:
         "_client",
         "_connection",
         "_decision",
+        "_ended",
         "_first_ns",
         "_head",
         "_head_bytes",
         "_installed",
         "_keep_bytes",
         "_pool",
+        "_request_bytes",
         "_retrying",
         "_sent_ns",
         "_started_ns",
@@ -105,8 +109,11 @@ class Exchange:
         # What was or will be sent, while it may be needed again.
         self._wire: list[bytes] | None = None
         self._wire_bytes = 0
+        self._request_bytes = 0
+        self._answer_bytes = 0
         self._answer_head = b""
-        self._capture: Capture | None = None  # of bodies that come in pieces, when watched
+        self._ended: Ended | None = None
+        self._capture: Capture | None = None  # of bodies that come in pieces, when wanted
         self._ticket: Ticket | None = None  # what its copies are compared by
         self.complete = False  # the client's request has arrived whole
         self.close = head.close  # the client's connection ends with this answer
@@ -131,6 +138,7 @@ class Exchange:
         )
         self._head_bytes = len(head)
         self._wire = [head + body] if body else [head]
+        self._request_bytes = len(body)
         self.complete = complete
         shadows = self._decision.shadows
         if not complete:
@@ -151,10 +159,13 @@ class Exchange:
         self._wire_bytes = 0 if self._wire is None else sum(map(len, self._wire)) - self._head_bytes
 
     def _begin_capture(self, head: bytes, body: bytes) -> None:
-        """Keep the body for the monitor too, if anyone may want it: `_wire` is given up early."""
-        monitor, decision = self._client.plane.monitor, self._decision
-        if monitor.watchers[decision.target.cell] is None and (
-            decision.fallback is None or monitor.watchers[decision.fallback.cell] is None
+        """Keep the body for monitor and logbook, if they may want it: `_wire` is given up early."""
+        plane, decision = self._client.plane, self._decision
+        monitor, logbook = plane.monitor, plane.logbook
+        if (
+            monitor.watchers[decision.target.cell] is None
+            and (decision.fallback is None or monitor.watchers[decision.fallback.cell] is None)
+            and (logbook is None or not logbook.keeps_bodies(decision.target.cell))
         ):
             return
         self._capture = capture = monitor.capture()
@@ -171,6 +182,7 @@ class Exchange:
         else:
             data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         self.complete = complete
+        self._request_bytes += len(data)
         if self._capture is not None and self._capture.request is not None:
             for piece in pieces:
                 self._capture.request.add(piece)
@@ -197,6 +209,7 @@ class Exchange:
         wire = self._wire
         data = None if wire is None else wire[0] if len(wire) == 1 else b"".join(wire)
         ticket = None
+        version, model = self._installed.update.version, self._target.model
         for shadow in self._decision.shadows:
             mirror = mirrors[shadow.index]
             if ticket is None and mirror.watched and data and len(data) > self._head_bytes:
@@ -205,7 +218,15 @@ class Exchange:
                     Request(data, self._head_bytes, head.path, head.chunked),
                     None if watcher is None else watcher.bodies,
                 )
-            mirror.offer(data, self._head_bytes, head, ticket)
+            mirror.offer(
+                data,
+                self._head_bytes,
+                head,
+                ticket,
+                request_id=self.request_id,
+                version=version,
+                model=model,
+            )
 
     def skip_mirrors(self) -> None:
         """It is over and its request never was complete: the shadows get nothing."""
@@ -243,6 +264,7 @@ class Exchange:
         now = perf_counter_ns()
         total = now - self._started_ns
         upstream = first - self._sent_ns
+        self._answer_bytes = len(body)
         if self._target is self._decision.target:
             client.plane.recorder.record(
                 self._target.cell,
@@ -252,18 +274,28 @@ class Exchange:
                 first - self._started_ns,
                 total - upstream,
             )
+            if client.plane.logbook is not None:
+                self._ended = self._note(
+                    head.status // 100 - 1, total, upstream, first - self._started_ns
+                )
         else:
             self._record(CellCounter.FALLBACK)
+        ended = self._ended
+        if ended is not None:
+            ended.status, ended.answer_head, ended.answer = head.status, head.kept, body
         monitor = client.plane.monitor
         watcher = monitor.watchers[self._target.cell]
-        if watcher is not None or self._ticket is not None:
+        if watcher is not None or self._ticket is not None or self._capture is not None:
             ticket = self._ticket
             if ticket is not None and watcher is not None and self._capture is None:
-                monitor.offer(
-                    Finished(watcher, ticket.request, head.status, head.kept, body, total, ticket)
+                finished = Finished(
+                    watcher, ticket.request, head.status, head.kept, body, total, ticket
                 )
+                self._offer(finished)
             else:
                 self._show(watcher, head.status, head.kept, body, total)
+        if ended is not None:
+            self._enter(ended)
         client.done(self)
 
     def _connection_field(self) -> bytes:
@@ -297,15 +329,18 @@ class Exchange:
             )
         )
 
-        watcher = self._client.plane.monitor.watchers[self._target.cell]
-        if watcher is not None:
-            self._answer_head = head.kept
-            monitor = self._client.plane.monitor
-            if self._capture is None:
-                self._capture = monitor.capture()
+        plane = self._client.plane
+        monitor, logbook = plane.monitor, plane.logbook
+        watcher = monitor.watchers[self._target.cell]
+        self._answer_head = head.kept
+        wanted = logbook is not None and logbook.keeps_bodies(self._decision.target.cell)
+        if self._capture is None and (watcher is not None or wanted):
+            self._capture = monitor.capture()
+        if watcher is not None and self._capture is not None:
             monitor.begin_answer(self._capture, watcher, head.kept, self._started_ns)
 
     def piece(self, data: bytes) -> None:
+        self._answer_bytes += len(data)
         if self._capture is not None:
             self._capture.take_answer(data)
         if self._chunked_answer:
@@ -328,7 +363,12 @@ class Exchange:
             return
         self._first_ns = self._upstream_ns = perf_counter_ns()
         self._client.write(switching_head(head, self._pool.model_line, self.request_id) + excess)
+        self._status = head.status
         self._record(CellCounter(head.status // 100 - 1))
+        if self._ended is not None:
+            self._enter(self._ended)
+        if self._capture is not None:
+            self._capture.release()
         join(
             self._client,
             connection,
@@ -355,7 +395,7 @@ class Exchange:
     def failed(self, error: UpstreamError) -> None:
         self._connection = None
         if self._begun:
-            self._count(CellCounter.ERROR)
+            self._count(CellCounter.ERROR, error.code)
             self._client.break_off(self)
         elif self._may_retry(error):
             self._attempts_left -= 1
@@ -380,7 +420,7 @@ class Exchange:
         return error.unsent or (error.unanswered and self._head.idempotent)
 
     def _give_up(self, error: SidecarError) -> None:
-        self._count(CellCounter.ERROR)
+        self._count(CellCounter.ERROR, error.code)
         self._client.refuse(error, self)
 
     def client_gone(self) -> None:
@@ -400,7 +440,7 @@ class Exchange:
             self._connection = None
         else:
             self._pool.withdraw(self)
-        self._count(CellCounter.ABORTED)
+        self._count(CellCounter.ABORTED, error.code)
         if self._begun:
             self._client.break_off(self)
         else:
@@ -416,37 +456,91 @@ class Exchange:
 
     # -- counting --------------------------------------------------------------------------------
 
-    def _count(self, counter: CellCounter) -> None:
-        """Count how it ended, and show the monitor what passed."""
-        total_ns = self._record(counter)
+    def _count(self, counter: CellCounter, failure: str | None = None) -> None:
+        """Count how it ended, show the monitor what passed, and enter it into the logbook."""
+        total_ns = self._record(counter, failure)
         watcher = self._client.plane.monitor.watchers[self._target.cell]
-        if watcher is None and self._ticket is None:
-            return
-        answered = counter not in (CellCounter.ERROR, CellCounter.ABORTED)
-        self._show(
-            watcher,
-            self._status if answered else 0,
-            self._answer_head,
-            b"",
-            total_ns if counter is not CellCounter.ABORTED else -1,
-        )
+        if watcher is not None or self._ticket is not None or self._capture is not None:
+            answered = counter not in (CellCounter.ERROR, CellCounter.ABORTED)
+            self._show(
+                watcher,
+                self._status if answered else 0,
+                self._answer_head,
+                b"",
+                total_ns if counter is not CellCounter.ABORTED else -1,
+            )
+        if self._ended is not None:
+            self._enter(self._ended)
 
-    def _record(self, counter: CellCounter) -> int:
+    def _record(self, counter: CellCounter, failure: str | None = None) -> int:
         """Count how it ended, with what was measured by then; returns the whole duration."""
         now = perf_counter_ns()
         total = now - self._started_ns
         fell_back = self._target is not self._decision.target
         upstream = self._upstream_ns - self._sent_ns if self._upstream_ns else -1
         answered = upstream >= 0 and counter not in (CellCounter.ERROR, CellCounter.ABORTED)
+        counted = CellCounter.FALLBACK if fell_back and answered else counter
+        upstream_ns = upstream if answered and not fell_back else -1
+        first_ns = self._first_ns - self._started_ns if self._first_ns and not fell_back else -1
         self._client.plane.recorder.record(
             self._decision.target.cell,
-            CellCounter.FALLBACK if fell_back and answered else counter,
+            counted,
             total,
-            upstream if answered and not fell_back else -1,
-            self._first_ns - self._started_ns if self._first_ns and not fell_back else -1,
+            upstream_ns,
+            first_ns,
             total - upstream if answered and not fell_back else -1,
         )
+        if self._client.plane.logbook is not None:
+            self._ended = ended = self._note(int(counted), total, upstream_ns, first_ns)
+            ended.status = self._status if answered else 0
+            ended.failure = failure
+            ended.answer_head = self._answer_head
+            if self._capture is not None:
+                ended.answer_pieces = self._capture.answer.parts
         return total
+
+    def _note(self, counter: int, total_ns: int, upstream_ns: int, first_ns: int) -> Ended:
+        """What the logbook has to know; what of bodies is still at hand, by reference."""
+        wire, capture = self._wire, self._capture
+        pieces = None
+        if capture is not None and capture.request is not None:
+            sent, body_at = capture.request_head, len(capture.request_head)
+            pieces = capture.request.parts
+        elif wire is None:
+            sent, body_at = b"", 0
+        else:
+            sent, body_at = wire[0] if len(wire) == 1 else b"".join(wire), self._head_bytes
+        return Ended(
+            self._decision.target.cell,
+            counter,
+            0,
+            self._head,
+            self.request_id,
+            self._installed.update.version,
+            self._started_ns,
+            total_ns,
+            upstream_ns,
+            first_ns,
+            self._request_bytes,
+            self._answer_bytes,
+            sent,
+            body_at,
+            pieces=pieces,
+        )
+
+    def _enter(self, ended: Ended) -> None:
+        """Have it recorded; nothing is entered twice."""
+        self._ended = None
+        logbook = self._client.plane.logbook
+        if logbook is not None:
+            logbook.enter(ended)
+
+    def _offer(self, finished: Finished) -> None:
+        """Have it read, and the logbook wait for what is found."""
+        finished.entry = ended = self._ended
+        taken = self._client.plane.monitor.offer(finished)
+        if ended is not None:
+            ended.awaited = taken
 
     def _show(
         self, watcher: Watcher | None, status: int, head: bytes, answer: bytes, total_ns: int
@@ -460,9 +554,7 @@ class Exchange:
             if capture is not None:
                 capture.release()
             return
-        self._client.plane.monitor.offer(
-            Finished(watcher, request, status, head, answer, total_ns, ticket, capture)
-        )
+        self._offer(Finished(watcher, request, status, head, answer, total_ns, ticket, capture))
 
     def _seen(self) -> Request | None:
         """The request as the monitor reads it; None when it had no body."""

@@ -104,6 +104,7 @@ class _Builder:
             pool=pool,
             recorder=self._plane.recorder,
             monitor=self._plane.monitor,
+            logbook=self._plane.logbook,
         )
 
 

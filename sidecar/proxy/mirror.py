@@ -17,8 +17,10 @@ import msgspec
 from sidecar.board import CellCounter, Recorder
 from sidecar.config.settings import ModelSettings, Shadow, Timeouts
 from sidecar.errors import UpstreamError
+from sidecar.logbook import Ended, Logbook
 from sidecar.model import ShadowOutcome
 from sidecar.monitor import Capture, Finished, Monitor, Ticket
+from sidecar.monitor.exchanges import SHORT_BYTES
 from sidecar.proxy.forwarding import HeaderRewrite
 from sidecar.proxy.head import RequestHead, ResponseHead
 from sidecar.proxy.pool import Pool
@@ -29,6 +31,7 @@ READ_BYTES_PER_TICK: Final = 2 * 1024 * 1024  # 40 MB/s; a copy that needs more 
 _EXPECT: Final = b"\r\nExpect: 100-continue\r\n"
 _MARKED_END: Final = b"X-Sidecar-Shadow: 1\r\n\r\n"
 _NEVER_SENT: Final = (ShadowOutcome.SKIPPED_DRAINING, ShadowOutcome.SKIPPED_BREAKER)
+_ERROR: Final = int(CellCounter.ERROR)
 _COUNTERS: Final = {outcome: int(CellCounter.of_shadow(outcome)) for outcome in ShadowOutcome}
 
 
@@ -56,7 +59,14 @@ class Mirror:
     """One shadow of one route."""
 
     def __init__(
-        self, shadow: Shadow, *, cell: int, pool: Pool, recorder: Recorder, monitor: Monitor
+        self,
+        shadow: Shadow,
+        *,
+        cell: int,
+        pool: Pool,
+        recorder: Recorder,
+        monitor: Monitor,
+        logbook: Logbook | None = None,
     ) -> None:
         self.max_body = int(shadow.max_body)
         self.pool = pool
@@ -65,6 +75,7 @@ class Mirror:
         self.draining = False
         self._recorder = recorder
         self.monitor = monitor
+        self.logbook = logbook
         self.cell = cell
         self._concurrency = shadow.concurrency
         self._may_read = READ_BYTES_PER_TICK  # until the next tick
@@ -82,11 +93,20 @@ class Mirror:
         return self.monitor.watchers[self.cell] is not None
 
     def offer(
-        self, wire: bytes | None, head_bytes: int, head: RequestHead, ticket: Ticket | None
+        self,
+        wire: bytes | None,
+        head_bytes: int,
+        head: RequestHead,
+        ticket: Ticket | None,
+        *,
+        request_id: bytes,
+        version: int,
+        model: str,
     ) -> None:
         """Copy a complete request; `wire` is what the primary gets, None when too large to keep.
 
-        `ticket` is how the monitor will know what the answer is to be compared with.
+        `ticket` is how the monitor will know what the answer is to be compared with; `model`
+        answers the client.
         """
         if self.draining:
             self._skip(ShadowOutcome.SKIPPED_DRAINING)
@@ -100,7 +120,38 @@ class Mirror:
                 copy = b"".join((wire[: head_bytes - 2], _MARKED_END, wire[head_bytes:]))
             else:
                 copy = self._edited(wire[:head_bytes]) + wire[head_bytes:]
-            self.pool.acquire(_Copy(self, copy, head.method, ticket))
+            entry = None
+            if self.logbook is not None:
+                entry = self._entry(wire, head_bytes, head, request_id, version, model)
+            self.pool.acquire(_Copy(self, copy, head.method, ticket, entry))
+
+    def _entry(
+        self,
+        wire: bytes,
+        head_bytes: int,
+        head: RequestHead,
+        request_id: bytes,
+        version: int,
+        model: str,
+    ) -> Ended:
+        """What the logbook has to know of a copy, so far; a large body is not held for it."""
+        return Ended(
+            self.cell,
+            _ERROR,
+            0,
+            head,
+            request_id,
+            version,
+            0,
+            -1,
+            -1,
+            -1,
+            len(wire) - head_bytes,
+            0,
+            wire if len(wire) <= SHORT_BYTES else wire[:head_bytes],
+            head_bytes,
+            shadow_of=model,
+        )
 
     def _edited(self, head: bytes) -> bytes:
         head = head.replace(_EXPECT, b"\r\n", 1)  # the body is here already
@@ -154,6 +205,7 @@ class _Copy:
         "_capture",
         "_connection",
         "_data",
+        "_entry",
         "_first_ns",
         "_method",
         "_mirror",
@@ -162,7 +214,15 @@ class _Copy:
         "_ticket",
     )
 
-    def __init__(self, mirror: Mirror, data: bytes, method: bytes, ticket: Ticket | None) -> None:
+    def __init__(
+        self,
+        mirror: Mirror,
+        data: bytes,
+        method: bytes,
+        ticket: Ticket | None,
+        entry: Ended | None,
+    ) -> None:
+        self._entry = entry
         self._mirror = mirror
         self._data = data
         self._method = method
@@ -190,14 +250,19 @@ class _Copy:
     def begin(self, head: ResponseHead) -> None:
         self._status = head.status
         self._first_ns = perf_counter_ns()
-        monitor = self._mirror.monitor
-        watcher = monitor.watchers[self._mirror.cell]
-        if watcher is not None and self._ticket is not None:
-            self._answer_head = head.kept
+        mirror = self._mirror
+        monitor, logbook = mirror.monitor, mirror.logbook
+        watcher = monitor.watchers[mirror.cell]
+        self._answer_head = head.kept
+        watched = watcher is not None and self._ticket is not None
+        if watched or (logbook is not None and logbook.keeps_bodies(mirror.cell)):
             self._capture = monitor.capture()
+        if watcher is not None and watched and self._capture is not None:
             monitor.begin_answer(self._capture, watcher, head.kept, self._sent_ns)
 
     def piece(self, data: bytes) -> None:
+        if self._entry is not None:
+            self._entry.answer_bytes += len(data)
         if self._capture is not None:
             self._capture.take_answer(data)
         self._mirror.read(len(data), self._connection)
@@ -217,34 +282,43 @@ class _Copy:
 
     def _end(self, outcome: ShadowOutcome, answer: bytes) -> None:
         total_ns = perf_counter_ns() - self._sent_ns
-        self._mirror.ended(
-            outcome,
-            status=self._status,
-            total_ns=total_ns,
-            first_byte_ns=self._first_ns - self._sent_ns,
-        )
+        first_ns = self._first_ns - self._sent_ns
+        self._mirror.ended(outcome, status=self._status, total_ns=total_ns, first_byte_ns=first_ns)
+        answered = outcome is ShadowOutcome.ANSWERED
+        entry = self._entry
+        if entry is not None:
+            entry.started_ns, entry.total_ns = self._sent_ns, total_ns
+            entry.answer_head, entry.answer = self._answer_head, answer
+            entry.answer_bytes += len(answer)
+            if self._capture is not None:
+                entry.answer_pieces = self._capture.answer.parts
+            if answered:
+                entry.counter, entry.status = self._status // 100 - 1, self._status
+                entry.upstream_ns, entry.first_byte_ns = total_ns, first_ns
+            else:
+                entry.failure = outcome.value
+        self._show(outcome, self._status if answered else 0, answer, total_ns)
+        logbook = self._mirror.logbook
+        if entry is not None and logbook is not None:
+            logbook.enter(entry)
+
+    def _show(self, outcome: ShadowOutcome, status: int, answer: bytes, total_ns: int) -> None:
+        """Show the monitor what the shadow said, if it watches."""
         ticket, capture = self._ticket, self._capture
-        if ticket is None:
-            return
         monitor = self._mirror.monitor
         watcher = monitor.watchers[self._mirror.cell]
-        if watcher is None or outcome in _NEVER_SENT:
+        if ticket is None or watcher is None or outcome in _NEVER_SENT:
             if capture is not None:
                 capture.release()
             return
-        status = self._status if outcome is ShadowOutcome.ANSWERED else 0
-        monitor.offer(
-            Finished(
-                watcher,
-                ticket.request,
-                status,
-                self._answer_head,
-                answer,
-                total_ns,
-                ticket,
-                capture,
-            )
+        entry = self._entry
+        finished = Finished(
+            watcher, ticket.request, status, self._answer_head, answer, total_ns, ticket, capture
         )
+        finished.entry = entry
+        taken = monitor.offer(finished)
+        if entry is not None:
+            entry.awaited = taken
 
 
 def _outcome(error: UpstreamError) -> ShadowOutcome:

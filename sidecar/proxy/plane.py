@@ -14,6 +14,7 @@ from typing import Any
 from sidecar.board import Recorder, WorkerGauge
 from sidecar.config.settings import Limits
 from sidecar.config.update import RoutingUpdate
+from sidecar.logbook import Logbook
 from sidecar.monitor import Monitor
 from sidecar.proxy.client import ClientConnection
 from sidecar.proxy.forwarding import Hop, Ids
@@ -57,13 +58,23 @@ class Installed:
 
 
 class Plane:
-    """See the module's text. `current` and `monitor` are set before there is a connection."""
+    """See the module's text. `current` and `monitor` are set before there is a connection.
+
+    `logbook` is None when nothing is recorded.
+    """
 
     current: Installed
     monitor: Monitor
 
-    def __init__(self, recorder: Recorder, loop: asyncio.AbstractEventLoop, tasks: Tasks) -> None:
+    def __init__(
+        self,
+        recorder: Recorder,
+        loop: asyncio.AbstractEventLoop,
+        tasks: Tasks,
+        logbook: Logbook | None = None,
+    ) -> None:
         self.recorder = recorder
+        self.logbook = logbook
         self.tasks = tasks
         self.now: Callable[[], float] = loop.time
         self.soon: Callable[..., object] = loop.call_soon

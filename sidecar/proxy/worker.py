@@ -18,6 +18,7 @@ from sidecar.config.observation import ObservationPlan
 from sidecar.config.settings import Settings
 from sidecar.config.update import RoutingUpdate
 from sidecar.errors import ConfigError
+from sidecar.logbook import Logbook
 from sidecar.monitor import Learned, Monitor
 from sidecar.proxy.acceptor import Acceptor, Listener
 from sidecar.proxy.chunked import payload_of
@@ -39,7 +40,9 @@ DEFAULT_CONNECTIONS: Final = 16_384
 
 
 class Worker:
-    """See the module's text. `learned` takes the rows that a plan asks for."""
+    """See the module's text. `learned` takes the rows that a plan asks for, `logbook` every
+    exchange that is over.
+    """
 
     def __init__(
         self,
@@ -49,13 +52,14 @@ class Worker:
         sockets: list[Listener],
         recorder: Recorder,
         learned: Learned | None = None,
+        logbook: Logbook | None = None,
     ) -> None:
         loop = asyncio.get_running_loop()
         self.index = index
         self._loop = loop
         self._recorder = recorder
         self._tasks = Tasks(loop)
-        self._plane = plane = Plane(recorder, loop, self._tasks)
+        self._plane = plane = Plane(recorder, loop, self._tasks, logbook)
         self._monitor = plane.monitor = Monitor(
             recorder,
             dechunk=payload_of,
@@ -65,6 +69,7 @@ class Worker:
             soon=loop.call_soon,
             later=loop.call_later,
             learned=learned,
+            sink=None if logbook is None else logbook.observed,
         )
         self._installed: Installed | None = None
         self._tick_handle: asyncio.TimerHandle | None = None
@@ -81,6 +86,8 @@ class Worker:
         """Route by `update` from the next request on. Raises ConfigError and changes nothing."""
         before = self._installed
         installed = build(update, self._plane, before)
+        if self._plane.logbook is not None:
+            self._plane.logbook.install(update)
         take_over_board(update, self._recorder)
         self._plane.current = self._installed = installed
         self._monitor.remap(update.cells)
@@ -118,6 +125,8 @@ class Worker:
         if not late:
             self._plane.tick(now)
         self._monitor.flush()
+        if self._plane.logbook is not None:
+            self._plane.logbook.tick()
 
     def _room(self) -> None:
         for acceptor in self._acceptors:
@@ -177,5 +186,7 @@ class Worker:
                 pool.cut_off()
         await self._tasks.close()
         self._monitor.drain()
+        if plane.logbook is not None:
+            plane.logbook.catch_up()
         self._recorder.flush()
         return len(cut_off)

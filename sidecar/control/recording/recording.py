@@ -28,15 +28,25 @@ from sidecar.config.settings import Settings
 from sidecar.config.sinks import SinkSettings
 from sidecar.control.recording.books import Balance, BookKeeping
 from sidecar.control.recording.retention import Retention
-from sidecar.delivery.dead_letters import Bounds, DeadLetterStore, FailedPredictions
+from sidecar.delivery.dead_letters import (
+    Bounds,
+    DeadLetterStore,
+    FailedPredictions,
+    Replayer,
+    World,
+)
 from sidecar.delivery.figures import DeliveryFigures
 from sidecar.delivery.policy import PumpPolicy
 from sidecar.delivery.pump import Pump
+from sidecar.delivery.sink import Sink
 from sidecar.delivery.sinks import Surroundings, sink_for
 from sidecar.delivery.source import JournalSource
-from sidecar.errors import SidecarError
+from sidecar.errors import ConfigError, SidecarError
 from sidecar.journal import Cursor, Quarantine, Reader
+from sidecar.logbook import redactor_of
 from sidecar.model import CellKey
+from sidecar.proxy.endpoint import tls_context
+from sidecar.records import Redactor
 
 BOOKS_S: Final = 1.0
 SAVE_EVERY: Final = 5  # balances between two that are written down
@@ -67,7 +77,8 @@ class Recording:
     """See the module's text.
 
     `launch` names the present sidecar in the journal; `cells` says who has which cell of the board
-    now; `environ` is where sinks find their secrets; `ids` gives a new text each time.
+    now; `environ` is where sinks find their secrets; `ids` gives a new text each time;
+    `redaction_key` is what hashes are made with.
     """
 
     def __init__(
@@ -80,10 +91,12 @@ class Recording:
         environ: Mapping[str, str],
         clocks: Clocks,
         ids: Callable[[], str],
+        redaction_key: bytes | None = None,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self.directory = Path(settings.journal_directory)
         self._settings = settings
+        self._key = redaction_key
         self._clocks = clocks
         self._chance = chance
         self._surroundings = Surroundings(environ=environ, wall_ns=clocks.wall_ns, chance=chance)
@@ -101,7 +114,7 @@ class Recording:
             self.dead_letters,
             Reader(self.directory, quarantine=Quarantine(self.directory)),
             Cursor(self._cursor_path(DEAD_LETTERS_CURSOR)),
-            monotonic_s=lambda: clocks.monotonic_ns() / 1e9,
+            monotonic_s=self._monotonic_s,
             chance=chance,
         )
         self.retention = Retention(
@@ -109,6 +122,19 @@ class Recording:
             settings.journal,
             workers=settings.workers,
             wall_ns=clocks.wall_ns,
+        )
+        self.replayer = Replayer(
+            self.dead_letters,
+            World(
+                models=lambda: self._settings.models,
+                sink_names=lambda: frozenset(one.name for one in self._settings.sinks),
+                make_sink=self._make_sink,
+                tls=tls_context,
+                redactors=self._redactor,
+                wall_ns=clocks.wall_ns,
+            ),
+            monotonic_s=self._monotonic_s,
+            chance=chance,
         )
         self._running: dict[str, _Running] = {}
         self._change = asyncio.Event()
@@ -146,6 +172,7 @@ class Recording:
                 tasks.create_task(self._retain(), name="retention")
                 tasks.create_task(self.dead_letters.run(), name="dead letters")
                 tasks.create_task(self.failed_predictions.run(), name="failed predictions")
+                tasks.create_task(self.replayer.run(), name="replays")
                 while True:
                     await self._serve(tasks)
                     await self._change.wait()
@@ -193,6 +220,23 @@ class Recording:
             chance=self._chance,
         )
 
+    def _make_sink(self, name: str) -> Sink:
+        """A sink of the configuration that nobody else uses. Raises ConfigError."""
+        for one in self._settings.sinks:
+            if one.name == name:
+                return sink_for(one, self._surroundings)
+        raise ConfigError(f"the configuration has no sink {name!r}", path="$.sinks")
+
+    def _redactor(self, route: str) -> Redactor:
+        """What hides the secrets of a route; of one that is gone, those of any route."""
+        for one in self._settings.routes:
+            if one.name == route:
+                return redactor_of(self._settings.redact, self._key, one)
+        return Redactor(self._settings.redact.rules, self._key)
+
+    def _monotonic_s(self) -> float:
+        return self._clocks.monotonic_ns() / 1e9
+
     def _cursor_path(self, name: str) -> Path:
         return self.directory / CURSORS / name
 
@@ -219,13 +263,13 @@ class Recording:
     async def _retain(self) -> None:
         """Remove what may go, again and again."""
         while True:
-            await asyncio.sleep(RETENTION_S)
             async with self._books_turn:
                 await asyncio.to_thread(self._books.save)
             pumps = [one.pump for one in self._running.values()]
             await self.retention.tend(
                 pumps, [self._books.position, self.failed_predictions.standing.position]
             )
+            await asyncio.sleep(RETENTION_S)
 
     async def _close(self) -> None:
         """Everybody has ended: the last balance, and what has to be kept."""

@@ -18,18 +18,22 @@ from typing import Final
 from sidecar.config.recording import JournalSettings
 from sidecar.delivery.pump import Pump
 from sidecar.errors import SidecarError
-from sidecar.journal import Bounds, Plan, Position, Segment, needs, plan_retention, remove, survey
+from sidecar.journal import (
+    Bounds,
+    Plan,
+    Position,
+    Segment,
+    compress,
+    needs,
+    plan_retention,
+    remove,
+    survey,
+)
 
-SLOT_SHARE: Final = 1.25
-"""A worker may take its part of `journal.retain` and a quarter more before the oldest of its
-segments go, so that one busy worker does not push out what the others wrote."""
+COMPRESS_AT_ONCE: Final = 4
+"""Segments; each takes a core for a fraction of a second."""
 
 log: Final = logging.getLogger("sidecar.recording")
-
-
-def slot_bytes(settings: JournalSettings, workers: int) -> int:
-    """What one worker's segments may take before the oldest go."""
-    return int(int(settings.retain) * SLOT_SHARE / workers)
 
 
 class Retention:
@@ -50,11 +54,8 @@ class Retention:
         self.held_bytes = 0
         self.segments = 0
         self._directory = directory
-        self._bounds = Bounds(
-            total_bytes=int(settings.retain),
-            slot_bytes=slot_bytes(settings, workers),
-            age_s=float(settings.retain_age),
-        )
+        self._bounds = Bounds.of(settings, workers=workers)
+        self._compress = settings.compress
         self._wall_ns = wall_ns
         self._refused = False
 
@@ -69,6 +70,8 @@ class Retention:
                         await pump.let_go(segment)
             gone = [*plan.free, *plan.expired]
             await asyncio.to_thread(self._remove, gone)
+            if self._compress:
+                await asyncio.to_thread(self._compress_closed)
         except (OSError, SidecarError) as error:
             if not self._refused:
                 log.error(  # noqa: TRY400 - foreseen; the reason says it all
@@ -86,7 +89,13 @@ class Retention:
 
     def _remove(self, segments: Sequence[Segment]) -> None:
         for segment in segments:
-            remove(segment)
+            remove(self._directory, segment, self._wall_ns)
             self.removed += 1
             self.segments -= 1
             self.held_bytes -= segment.size_bytes
+
+    def _compress_closed(self) -> None:
+        """Compress a few segments that are closed; the rest at the next look."""
+        closed = [one for one in survey(self._directory) if not one.open and not one.last]
+        for segment in closed[-COMPRESS_AT_ONCE:]:
+            self.held_bytes -= compress(segment)

@@ -90,7 +90,7 @@ def test_large_bodies_do_not_pile_up_in_memory(desk):
 
 
 def test_what_the_journal_refuses_is_counted_once_in_the_cell_of_the_exchange(desk):
-    desk.shelf.refuses = "disk_full"
+    desk.shelf.refuses = DropReason.DISK_FULL
     desk.enter(cell=1)
     desk.enter(cell=1)
     desk.run_due()
