@@ -29,7 +29,7 @@ from sidecar.records.record import Why
 WINDOW: Final = 1024
 """Scores that a threshold is made of: at a share of 1 %, the ten highest."""
 
-EVERY: Final = 128
+EVERY: Final = 256
 """They are ranked anew after so many; at first after 1, 2, 4, ... of them."""
 
 
