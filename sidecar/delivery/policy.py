@@ -15,7 +15,8 @@ class PumpPolicy(Struct, frozen=True, kw_only=True):
 
     A batch is sent when it has `batch_records`, or `batch_bytes` as the journal holds them, or when
     its first record has waited `batch_age_s`. `timeout_s` is the deadline of one attempt, `grace_s`
-    what an attempt under way gets when the pump is ended. `poll_s` is the pause between looks into
+    what an attempt under way gets when the pump is ended, and then the saving, and the closing: the
+    launcher waits for 3 s. `poll_s` is the pause between looks into
     a journal that had nothing new; `save_s` the time between two savings of the cursor: what is
     delivered again after a crash.
     """
@@ -24,7 +25,7 @@ class PumpPolicy(Struct, frozen=True, kw_only=True):
     batch_bytes: int = 1024 * 1024
     batch_age_s: float = 1.0
     timeout_s: float = 10.0
-    grace_s: float = 3.0
+    grace_s: float = 1.0
     poll_s: float = 0.1
     save_s: float = 1.0
     retry: RetryPolicy = RetryPolicy()

@@ -57,7 +57,7 @@ def test_types_of_events_are_those_it_names():
     "said",
     [
         f"{FAILURES_THAT_OPEN} failures in a row",
-        f"under way {PumpPolicy().grace_s:g} seconds",
+        f"under way {PumpPolicy().grace_s:g} second",
         f"portions of {CHUNK_RECORDS} records",
         *(f"{outcome.value}" for outcome in Outcome),
     ],

@@ -538,3 +538,44 @@ async def test_every_attempt_that_is_answered_is_in_the_latencies(journal, curso
     async with running(pump):
         await all_settled(pump, journal)
     assert pump.figures.batch_latency.count == pump.figures.attempts == len(sink.batches)
+
+
+async def test_a_clock_that_jumps_an_hour_disturbs_nothing(journal, cursor):
+    hour_ns = 3600 * 10**9
+    jumps = iter([hour_ns, -hour_ns, 5 * hour_ns, -9 * hour_ns] * 10_000)
+    at = [1_700_000_000 * 10**9]
+
+    def wall_ns():
+        at[0] += next(jumps)
+        return at[0]
+
+    sink = ScriptedSink()
+    pump = pump_of(sink, journal.source(cursor), wall_ns=wall_ns)
+    async with running(pump):
+        for _ in range(3):
+            journal.add(100)
+            await all_settled(pump, journal)
+            assert pump.figures.lag_s >= 0
+    assert sink.got == journal.ids
+    assert pump.figures.failures == 0
+
+
+async def test_what_a_sink_confirmed_and_could_not_make_durable_is_brought_again(journal, cursor):
+    class Forgetful(ScriptedSink):
+        broken = True
+
+        async def flush(self):
+            if self.broken:
+                self.broken = False
+                self.got.clear()
+                raise Unavailable("Input/output error")
+
+    async def pause(_):
+        await asyncio.sleep(0.002)
+
+    sink = Forgetful()
+    pump = pump_of(sink, journal.source(cursor), pause=pause)
+    journal.add(5)
+    async with running(pump):
+        await all_settled(pump, journal)
+    assert sink.got == journal.ids
