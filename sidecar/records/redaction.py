@@ -87,7 +87,9 @@ class Redactor:
             self._answer_columns = self._columns.joined_by(_OUTPUTS, self._hides_outputs)
 
     def _of_output(self, *names: str | None) -> How | None:
-        found = [self._columns.at(name) for name in names if name is not None]
+        """What is done with an output that has these names; a pointer ends in one."""
+        called = [name.rpartition("/")[2] for name in names if name is not None]
+        found = [self._columns.at(name) for name in called]
         return next((how for how in found if how is not None), None)
 
     @property

@@ -110,8 +110,9 @@ class TestFindings:
             {"a": "b"},
         )
 
-    def test_an_output_that_is_read_as_the_prediction_is_one_too(self):
-        redactor = Redactor(columns("diagnosis", how=How.DROP), prediction="diagnosis")
+    @pytest.mark.parametrize("output", ["diagnosis", "/result/diagnosis"])
+    def test_an_output_that_is_read_as_the_prediction_is_one_too(self, output):
+        redactor = Redactor(columns("diagnosis", how=How.DROP), prediction=output)
 
         assert redactor.findings(("flu",), (0.9,), {})[:2] == ((), (0.9,))
 
