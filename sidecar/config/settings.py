@@ -42,8 +42,6 @@ Name = Annotated[
     ),
 ]
 
-_FOR_LATER = "Accepted; this version does not act on it."
-
 
 class _Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     pass
@@ -227,7 +225,7 @@ class RouteSettings(_Settings, frozen=True, kw_only=True):
     segments: Annotated[
         tuple[Segment, ...], _doc("Keys by which the numbers of the route are also kept apart.")
     ] = ()
-    capture: Annotated[CaptureSettings, _doc(_FOR_LATER)] = field(default_factory=CaptureSettings)
+    capture: CaptureSettings = field(default_factory=CaptureSettings)
 
 
 class Limits(_Settings, frozen=True, kw_only=True):
@@ -317,7 +315,7 @@ class Settings(_Settings, frozen=True, kw_only=True):
     tls: ListenTls | None = None
     admin: AdminSettings = field(default_factory=AdminSettings)
     workers: Annotated[int, Meta(ge=1, le=64, description="Data-plane processes.")] = 1
-    state_dir: Annotated[str, _doc("Where runtime weights and sockets are kept.")] = "./state"
+    state_dir: Annotated[str, _doc("Where everything that lasts is kept.")] = "./state"
     models: Annotated[dict[Name, ModelSettings], Meta(min_length=1, description="By name.")]
     routes: Annotated[
         tuple[RouteSettings, ...], Meta(min_length=1, description="Tried in this order.")
@@ -329,12 +327,12 @@ class Settings(_Settings, frozen=True, kw_only=True):
     monitor: MonitorSettings = field(default_factory=MonitorSettings)
     drift: DriftSettings = field(default_factory=DriftSettings)
     alerts: AlertSettings = field(default_factory=AlertSettings)
-    journal: Annotated[JournalSettings, _doc(_FOR_LATER)] = field(default_factory=JournalSettings)
-    redact: Annotated[RedactSettings, _doc(_FOR_LATER)] = field(default_factory=RedactSettings)
-    sinks: Annotated[tuple[SinkSettings, ...], _doc(_FOR_LATER)] = ()
-    dead_letters: Annotated[DeadLetterSettings, _doc(_FOR_LATER)] = field(
-        default_factory=DeadLetterSettings
-    )
+    journal: JournalSettings = field(default_factory=JournalSettings)
+    redact: RedactSettings = field(default_factory=RedactSettings)
+    sinks: Annotated[
+        tuple[SinkSettings, ...], _doc("Where records go; each gets all of them, at its own pace.")
+    ] = ()
+    dead_letters: DeadLetterSettings = field(default_factory=DeadLetterSettings)
 
     @property
     def listeners(self) -> tuple[str, ...]:

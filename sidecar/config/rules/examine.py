@@ -14,7 +14,6 @@ from sidecar.config.rules.payloads import examine_payloads
 from sidecar.config.rules.recording import examine_recording
 from sidecar.config.rules.routes import examine_routes
 from sidecar.config.rules.sinks import examine_sinks
-from sidecar.config.rules.unused import examine_unused
 from sidecar.config.settings import Settings
 
 
@@ -29,4 +28,3 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield from examine_alerts(settings)
     yield from examine_recording(settings)
     yield from examine_sinks(settings)
-    yield from examine_unused(settings)

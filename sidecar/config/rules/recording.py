@@ -7,13 +7,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from sidecar.config.problems import Finding, Problem, Remark, child, did_you_mean, shown
+from sidecar.config.problems import (
+    Finding,
+    Problem,
+    Remark,
+    Severity,
+    child,
+    did_you_mean,
+    shown,
+)
 from sidecar.config.recording import CaptureSettings, JournalSettings, RedactSettings
 from sidecar.config.rules.durations import must_last
 from sidecar.config.rules.fields import examine_name
 from sidecar.config.rules.secrets import given, one_of, variables_have_names
 from sidecar.config.settings import RouteSettings, Settings
-from sidecar.config.units import Size, format_size
+from sidecar.config.units import Size, format_duration, format_size
 from sidecar.payload import Source
 from sidecar.payload.pointer import Pointer
 from sidecar.records.naming import SECRET_HEADERS
@@ -148,6 +156,7 @@ def _room(settings: Settings) -> Iterator[Finding]:
 
 def _effect(settings: Settings) -> Iterator[Finding]:
     if settings.journal.enabled:
+        yield from _destination(settings)
         return
     if settings.sinks:
         yield Remark(path="$.sinks", text="no effect: `journal.enabled` is false")
@@ -156,6 +165,19 @@ def _effect(settings: Settings) -> Iterator[Finding]:
             yield Remark(
                 path=f"$.routes[{index}].capture",
                 text="no effect: `journal.enabled` is false",
+            )
+
+
+def _destination(settings: Settings) -> Iterator[Finding]:
+    if settings.sinks:
+        return
+    kept_for = format_duration(settings.journal.retain_age)
+    for index, route in enumerate(settings.routes):
+        if route.capture.bodies or route.capture.models:
+            yield Remark(
+                path=f"$.routes[{index}].capture",
+                text=f"there is no sink: bodies stay in the journal, for {kept_for}",
+                severity=Severity.NOTE,
             )
 
 

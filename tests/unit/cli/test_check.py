@@ -63,7 +63,7 @@ def test_remarks_go_to_stderr(run):
 
     assert result.stderr.splitlines() == [
         "warning: $.models.spare (line 4): no route names this model",
-        "note: $.routes[0].capture (line 11): accepted; this version does not act on it",
+        "note: $.routes[0].capture (line 11): there is no sink: bodies stay in the journal, for 7d",
     ]
 
 
@@ -129,7 +129,7 @@ def test_the_machine_form_of_a_valid_file(run):
         "notes": [
             {
                 "path": "$.routes[0].capture",
-                "text": "accepted; this version does not act on it",
+                "text": "there is no sink: bodies stay in the journal, for 7d",
                 "where": "line 11",
             }
         ],

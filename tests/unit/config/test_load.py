@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.config.load import load
+from sidecar.config.sinks import JsonlSink
 from sidecar.errors import ConfigError
 from sidecar.payload import Protocol, Source
 
@@ -46,15 +47,16 @@ def test_the_file_of_the_design_is_valid_as_it_stands(load_text):
     assert settings.routes[0].payload.codec is Protocol.OPEN_INFERENCE
     assert settings.routes[0].segments[0].source == Source(header="x-region")
     assert settings.drift.windows == (300, 3600, 86400)
+    assert settings.routes[0].capture.bodies == 0.1
+    assert isinstance(settings.sinks[0], JsonlSink)
 
 
 def test_what_a_person_should_know_of_a_valid_file_is_remarked(load_text):
-    remarks = load_text(DESIGN).remarks
+    remarks = load_text(DESIGN.partition("sinks:")[0]).remarks
 
     assert [(remark.path, remark.severity, remark.where) for remark in remarks] == [
         ("$.models.stable.baseline", "warning", "line 6"),  # the file is not there
-        ("$.routes[0].capture", "note", "line 18"),
-        ("$.sinks", "note", "line 20"),
+        ("$.routes[0].capture", "note", "line 18"),  # there is no sink
     ]
 
 

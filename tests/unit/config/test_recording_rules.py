@@ -2,6 +2,7 @@
 
 import pytest
 
+from sidecar.config.problems import Severity
 from sidecar.config.recording import CaptureSettings, RedactSettings
 from sidecar.config.redaction_key import redaction_key
 from sidecar.errors import ConfigError
@@ -123,6 +124,16 @@ def test_what_is_likely_a_slip_is_remarked_on(load_text, text, path, sentence):
     found = [remark for remark in load_text(text).remarks if sentence in remark.text]
 
     assert [remark.path for remark in found] == [path]
+
+
+def test_who_keeps_bodies_and_sends_them_nowhere_is_told(load_text):
+    keeps = route("capture: {bodies: 0.1}")
+
+    (note,) = load_text(keeps).remarks
+
+    assert (note.path, note.severity) == ("$.routes[0].capture", Severity.NOTE)
+    assert "there is no sink: bodies stay in the journal, for 7d" in note.text
+    assert load_text(f"{keeps}sinks: [{{type: stdout, name: out}}]").remarks == ()
 
 
 def test_the_defaults_give_no_cause_for_remarks(load_text):
