@@ -13,6 +13,12 @@ from sidecar.journal.segments import Source
 _CHUNK_BYTES: Final = 1024 * 1024
 
 
+def is_intact(source: Source, at: int, mark: int) -> bool:
+    """Whether a whole frame starts at `at`, as the file is now."""
+    said = claims(source.pread(FRAME_BYTES, at), 0, mark)
+    return said is not None and bool(take(source.pread(said[0], at), 0, mark, most=1)[0])
+
+
 def next_intact(source: Source, at: int, mark: int) -> int | None:
     """Where the first intact frame from `at` on starts; None: there is none up to the end.
 
@@ -23,7 +29,7 @@ def next_intact(source: Source, at: int, mark: int) -> int | None:
         data = source.pread(_CHUNK_BYTES, at)
         place = data.find(wanted)
         while place >= 0:
-            if _is_intact(source, at + place, mark):
+            if is_intact(source, at + place, mark):
                 return at + place
             place = data.find(wanted, place + 1)
         if len(data) < len(wanted):
@@ -45,8 +51,3 @@ def blamed(data: bytes, mark: int, numbers: range) -> dict[int, int]:
             subjects.setdefault(said[2], said[1])
         place = data.find(wanted, place + 1)
     return subjects
-
-
-def _is_intact(source: Source, at: int, mark: int) -> bool:
-    said = claims(source.pread(FRAME_BYTES, at), 0, mark)
-    return said is not None and bool(take(source.pread(said[0], at), 0, mark, most=1)[0])

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 from msgspec import Struct
 
-from sidecar.journal.damage import blamed, next_intact
+from sidecar.journal.damage import blamed, is_intact, next_intact
 from sidecar.journal.layout import (
     FRAME_BYTES,
     FRAMES_AT,
@@ -229,10 +229,13 @@ class SlotReader:
             if said is None
             else not opened.source.pread(1, offset + said[0] - 1)
         )
-        after = None
-        if not half or self._is_final(opened):
-            after = next_intact(opened.source, offset + 1, head.mark)
-        if after is None and not self._is_final(opened):
+        final = self._is_final(opened)
+        if half and not final:
+            return False
+        if is_intact(opened.source, offset, head.mark):
+            return True  # the writer has ended it since it was looked at
+        after = next_intact(opened.source, offset + 1, head.mark)
+        if after is None and not final:
             return False
         size = after - offset if after is not None else opened.bytes_after(offset)
         region = opened.source.pread(min(size, WINDOW_BYTES * 2), offset)
