@@ -18,8 +18,9 @@ class WriterLimits:
     queue_bytes: int = 16 * 1024 * 1024
     most_bytes: int = 5 * 1024 * 1024 * 1024
     """Of all segments of the slot together: more is not written until somebody prunes."""
-    gather_s: float = 0.01
-    """How long records are gathered before they are written together, when few come."""
+    gather_s: float = 0.05
+    """How long records are gathered before they are written together: what a kill may lose, and
+    how often a thread wakes up, which costs as much as writing a hundred records."""
 
     @classmethod
     def of(cls, settings: JournalSettings, *, workers: int) -> WriterLimits:

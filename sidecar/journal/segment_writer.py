@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections import Counter
 from collections.abc import Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import Final
 from zlib import crc32
@@ -34,6 +36,7 @@ Item = tuple[int, bytes]
 """A record to be written: subject, payload."""
 
 _RECORD: Final = int(Kind.RECORD)
+_subject_of: Final = itemgetter(0)
 
 
 class SegmentWriter:
@@ -45,7 +48,7 @@ class SegmentWriter:
         self.number = head.first_number
         self.records = 0
         self._table = table
-        self._tally: dict[int, int] = {}
+        self._tally: Counter[int] = Counter()
         subjects = encode_frame(head.mark, Kind.SUBJECTS, 0, self.number, encode_subjects(table))
         preamble = encode_head(head) + 2 * subjects
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
@@ -66,14 +69,13 @@ class SegmentWriter:
         parts: list[bytes] = []
         add = parts.append
         for subject, payload in items:
-            rest = pack_rest(len(payload), subject, _RECORD, 0, number) + payload
-            add(pack_start(mark, crc32(rest, mark)))
+            rest = pack_rest(len(payload), subject, _RECORD, 0, number)
+            add(pack_start(mark, crc32(payload, crc32(rest, mark))))
             add(rest)
+            add(payload)
             number += 1
         taken, error = self._write(b"".join(parts), items)
-        tally = self._tally
-        for subject, _ in items[:taken]:
-            tally[subject] = tally.get(subject, 0) + 1
+        self._tally.update(map(_subject_of, items if taken == len(items) else items[:taken]))
         self.number += taken
         self.records += taken
         return taken, error

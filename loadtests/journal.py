@@ -1,0 +1,187 @@
+"""What the journal costs: handing over, writing, reading; and what was not chosen, beside it.
+
+    python -m loadtests.journal [--rounds 15] [--json]
+
+- `append`: CPU of the caller's thread for each record, 100 at a time, 20,000 a second, as
+  requests come; the writer's thread works at the same time.
+- `thread`: CPU of the writer's thread for each record: waiting, framing, checksums, writing.
+- `frames`: what encoding and writing a batch of 256 takes in other ways.
+- `read`, `books`: records a second, of one reader, from the page cache.
+
+Median of the rounds (best in brackets). Nothing is forced to the disk: that is time, not CPU.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from zlib import crc32
+
+from sidecar.config.recording import Fsync
+from sidecar.journal import START, Bookkeeper, Reader, Writer, WriterLimits
+from sidecar.journal.layout import Kind, pack_rest, pack_start
+from sidecar.model.cells import CellKey
+from sidecar.model.names import Role
+
+SIZES = (200, 1000)
+RECORDS = 20_000
+BATCH = 256
+IOV_MAX = os.sysconf("SC_IOV_MAX")
+CELL = CellKey(route="iris", model="stable", role=Role.PRIMARY)
+MARK = 0x5BD1E995
+RECORD = int(Kind.RECORD)
+
+Figures = dict[str, list[float]]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--json", action="store_true")
+    chosen = parser.parse_args(arguments)
+    figures: Figures = {}
+    for _ in range(chosen.rounds):
+        for size in SIZES:
+            for name, figure in one_round(size).items():
+                figures.setdefault(f"{name}, {size} B", []).append(figure)
+    if chosen.json:
+        json.dump(figures, sys.stdout)
+        return 0
+    for name, rounds in figures.items():
+        if "a second" in name:
+            print(f"{name:48} {statistics.median(rounds):12,.0f} (best {max(rounds):,.0f})")
+        else:
+            print(f"{name:48} {statistics.median(rounds):12,.0f} (best {min(rounds):,.0f})")
+    return 0
+
+
+def one_round(size: int) -> dict[str, float]:
+    payload = os.urandom(size)
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        append_ns, thread_ns = hand_over(directory, payload)
+        found = {
+            "append, ns a record": append_ns,
+            "thread, ns a record": thread_ns,
+            "read, records a second": read(directory),
+            "books, records a second": count(directory),
+        }
+        for way, write in WAYS.items():
+            found[f"frames {way}, ns a record"] = batches(directory / "frames", payload, write)
+    return found
+
+
+def hand_over(directory: Path, payload: bytes) -> tuple[float, float]:
+    limits = WriterLimits(fsync=Fsync.NEVER, queue_bytes=64 * 1024 * 1024)
+    writer = Writer(directory, 0, "0" * 32, limits, wall_ns=time.time_ns)
+    writer.subjects({0: CELL})
+    append = writer.append
+    (thread,) = [one for one in threading.enumerate() if one.name == "journal-00"]
+    assert thread.ident is not None
+    clock = time.pthread_getcpuclockid(thread.ident)
+    started_ns = time.clock_gettime_ns(clock)
+    appending_ns = 0
+    for _ in range(RECORDS // 100):
+        before_ns = time.thread_time_ns()
+        for _ in range(100):
+            append(0, payload)
+        appending_ns += time.thread_time_ns() - before_ns
+        time.sleep(0.005)
+    writer.flush(10)
+    thread_ns = time.clock_gettime_ns(clock) - started_ns
+    writer.close(10)
+    return appending_ns / RECORDS, thread_ns / RECORDS
+
+
+def read(directory: Path) -> float:
+    reader, position, records = Reader(directory), START, 0
+    started_ns = time.thread_time_ns()
+    while entries := (batch := reader.read(position)).entries:
+        records += len(entries)
+        position = batch.next
+    elapsed_ns = time.thread_time_ns() - started_ns
+    reader.close()
+    return records / elapsed_ns * 1e9
+
+
+def count(directory: Path) -> float:
+    books = Bookkeeper(directory, directory / "books")
+    started_ns = time.thread_time_ns()
+    while books.advance():
+        pass
+    elapsed_ns = time.thread_time_ns() - started_ns
+    books.close()
+    return sum(books.books.logged.values()) / elapsed_ns * 1e9
+
+
+# Ways to frame and write a batch. `joined` is what `SegmentWriter` does.
+
+
+def joined(descriptor: int, payloads: list[bytes]) -> None:
+    os.write(descriptor, b"".join(framed(payloads)))
+
+
+def gathered(descriptor: int, payloads: list[bytes]) -> None:
+    parts = framed(payloads)
+    for at in range(0, len(parts), IOV_MAX):
+        os.writev(descriptor, parts[at : at + IOV_MAX])
+
+
+def one_by_one(descriptor: int, payloads: list[bytes]) -> None:
+    parts = framed(payloads)
+    for at in range(0, len(parts), 3):
+        os.write(descriptor, b"".join(parts[at : at + 3]))
+
+
+def framed(payloads: list[bytes]) -> list[bytes]:
+    parts: list[bytes] = []
+    add = parts.append
+    for number, payload in enumerate(payloads):
+        rest = pack_rest(len(payload), 0, RECORD, 0, number)
+        add(pack_start(MARK, crc32(payload, crc32(rest, MARK))))
+        add(rest)
+        add(payload)
+    return parts
+
+
+def copied_first(descriptor: int, payloads: list[bytes]) -> None:
+    """One checksum over head and payload, which are put together for it."""
+    parts: list[bytes] = []
+    add = parts.append
+    for number, payload in enumerate(payloads):
+        frame = pack_rest(len(payload), 0, RECORD, 0, number) + payload
+        add(pack_start(MARK, crc32(frame, MARK)))
+        add(frame)
+    os.write(descriptor, b"".join(parts))
+
+
+WAYS: dict[str, Callable[[int, list[bytes]], None]] = {
+    "joined": joined,
+    "gathered by writev": gathered,
+    "joined, one checksum": copied_first,
+    "written one by one": one_by_one,
+}
+
+
+def batches(path: Path, payload: bytes, write: Callable[[int, list[bytes]], None]) -> float:
+    payloads = [payload] * BATCH
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    try:
+        started_ns = time.thread_time_ns()
+        for _ in range(20):
+            write(descriptor, payloads)
+        return (time.thread_time_ns() - started_ns) / (20 * BATCH)
+    finally:
+        os.close(descriptor)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
