@@ -125,7 +125,7 @@ class S3Place:
             await self._obstore.put_async(self._store, key, content, use_multipart=False)
         except (self._errors.PermissionDeniedError, self._errors.UnauthenticatedError):
             raise Unavailable("object storage refuses our credentials") from None
-        except self._errors.NotFoundError:
+        except (self._errors.NotFoundError, FileNotFoundError):
             raise Unavailable(f"there is no bucket {self._bucket}") from None
         except (self._errors.BaseError, OSError) as error:
             # What the library says quotes URLs and answers at length.
