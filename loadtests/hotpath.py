@@ -1,11 +1,14 @@
 """What a request costs in Python alone: a worker's connections driven in memory, without a socket.
 
-    python -m loadtests.hotpath [--mode plain|full] [--monitor] [--requests N] [--instructions]
+    python -m loadtests.hotpath [--mode plain|full] [--monitor] [--log outcomes|bodies]
+                                [--requests N] [--instructions]
 
 The client's and the models' transports are stand-ins that swallow what is written, so the figure is
 all of parsing, routing, forwarding, mirroring and counting, and nothing of the kernel or the event
 loop. With `--monitor` all bodies are read and counted too, over the columns of 30 features, those
-of shadows compared with the primary's; the monitor gets its turn of the loop as in a worker.
+of shadows compared with the primary's; the monitor gets its turn of the loop as in a worker. With
+`--log` every exchange is recorded as well, in a journal on the disk (its thread's time is counted),
+with all bodies if they are asked for.
 With `--instructions` the same is run twice under valgrind's callgrind, for N and 5 N
 requests, and the difference is divided: a count that no neighbour on the machine can disturb, made
 to compare two versions of the code (its noise is about 3 %).
@@ -16,11 +19,14 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import random
 import re
 import shutil
 import subprocess
 import sys
 import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import uvloop
@@ -28,9 +34,10 @@ import uvloop
 from loadtests.rig import traffic
 from sidecar.baseline.edges import numeric_column
 from sidecar.baseline.measures import measure_columns
-from sidecar.board import Board, BoardLayout
+from sidecar.board import Board, BoardLayout, Recorder
 from sidecar.config.monitoring import MonitorSettings
 from sidecar.config.observation import ObservationPlan, Watch
+from sidecar.config.recording import CaptureSettings
 from sidecar.config.settings import (
     Canary,
     Limits,
@@ -40,12 +47,16 @@ from sidecar.config.settings import (
     Shadow,
 )
 from sidecar.config.update import RoutingUpdate
+from sidecar.journal import Writer, WriterLimits
+from sidecar.logbook import Composer, Logbook, RecordIds, Subjects
 from sidecar.model import CellKey, ColumnKind, ColumnPart, Role
 from sidecar.payload import PayloadSettings
 from sidecar.proxy import Worker
+from sidecar.proxy.chunked import payload_of
 from sidecar.proxy.client import ClientConnection
 from sidecar.proxy.pool import Pool
 from sidecar.proxy.upstream import UpstreamConnection
+from sidecar.records import RedactionRules, Redactor
 from sidecar.routing import Split
 from sidecar.sketch import AreaLayout, Column
 
@@ -80,7 +91,7 @@ class Swallow(asyncio.Transport):
         raise RuntimeError("the worker gave up a connection: the measurement is void")
 
 
-def update(mode: str) -> RoutingUpdate:
+def update(mode: str, capture: CaptureSettings) -> RoutingUpdate:
     """Plain forwarding, or a canary of 5 % and a shadow of everything."""
     full = mode == "full"
     route = RouteSettings(
@@ -88,6 +99,7 @@ def update(mode: str) -> RoutingUpdate:
         primary="stable",
         canaries=(Canary(model="next", percent=5),) if full else (),
         shadows=(Shadow(model="trial"),) if full else (),
+        capture=capture,
     )
     roles = zip(MODELS, (Role.PRIMARY, Role.CANARY, Role.SHADOW), strict=True)
     return RoutingUpdate(
@@ -144,6 +156,24 @@ def plan(routing: RoutingUpdate) -> ObservationPlan:
     )
 
 
+def logbook(recorder: Recorder, journal: Path) -> Logbook:
+    """As a worker has it, over a journal on the disk."""
+    loop = asyncio.get_running_loop()
+    return Logbook(
+        recorder,
+        Writer(journal, 0, "0" * 32, WriterLimits(), wall_ns=time.time_ns),
+        Composer(0, RecordIds(random.getrandbits)),
+        subjects=Subjects(
+            lambda _route: Redactor(RedactionRules()), full_body=1 << 20, dechunk=payload_of
+        ),
+        salt=1,
+        clock_ns=time.perf_counter_ns,
+        wall_ns=time.time_ns,
+        soon=loop.call_soon,
+        later=loop.call_later,
+    )
+
+
 def connected(pool: Pool) -> UpstreamConnection:
     """An idle connection of a pool, over a stand-in."""
     endpoint = pool.endpoints[0]
@@ -167,12 +197,16 @@ def request(body: bytes) -> bytes:
 class Drive:
     """One client connection and one connection to every model and shadow."""
 
-    def __init__(self, mode: str, *, monitor: bool) -> None:
-        routing = update(mode)
+    def __init__(self, mode: str, *, monitor: bool, log: str | None, journal: Path) -> None:
+        routing = update(mode, CaptureSettings(bodies=1.0 if log == "bodies" else 0.0))
         layout = BoardLayout(workers=1, cells=8, model_rows=8, arena_words=1 << 20)
         board = Board.allocate(layout)
         settings = Settings(models=routing.models, routes=routing.routes)
-        self._worker = Worker(index=0, settings=settings, sockets=[], recorder=board.recorder(0))
+        recorder = board.recorder(0)
+        self._logbook = None if log is None else logbook(recorder, journal)
+        self._worker = Worker(
+            index=0, settings=settings, sockets=[], recorder=recorder, logbook=self._logbook
+        )
         self._worker.install(routing)
         if monitor:
             self._worker.observe(plan(routing))
@@ -203,20 +237,23 @@ class Drive:
             if number % BETWEEN_TICKS == 0:
                 self._monitor.flush()
         self._monitor.catch_up()
+        if self._logbook is not None:
+            self._logbook.catch_up()
 
 
-async def timed(mode: str, requests: int, rounds: int, *, monitor: bool) -> float:
+async def timed(mode: str, requests: int, rounds: int, *, monitor: bool, log: str | None) -> float:
     """The best round's CPU time per request, in microseconds."""
-    drive = Drive(mode, monitor=monitor)
     best_s = float("inf")
-    for _ in range(rounds):
-        began_s = time.process_time()
-        await drive.run(requests)
-        best_s = min(best_s, time.process_time() - began_s)
+    with TemporaryDirectory() as journal:
+        drive = Drive(mode, monitor=monitor, log=log, journal=Path(journal))
+        for _ in range(rounds):
+            began_s = time.process_time()
+            await drive.run(requests)
+            best_s = min(best_s, time.process_time() - began_s)
     return best_s / requests * 1e6
 
 
-def instructions(mode: str, requests: int, *, monitor: bool) -> float:
+def instructions(mode: str, requests: int, *, monitor: bool, log: str | None) -> float:
     """Instructions per request, by callgrind."""
     if shutil.which("valgrind") is None:
         sys.exit("--instructions needs valgrind: apt-get install valgrind")
@@ -226,6 +263,7 @@ def instructions(mode: str, requests: int, *, monitor: bool) -> float:
             *("valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", sys.executable),
             *("-m", "loadtests.hotpath", "--mode", mode, "--requests", str(count), "--rounds", "1"),
             *(["--monitor"] if monitor else []),
+            *(["--log", log] if log else []),
         ]
         said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=600)
         found = re.search(r"Collected : (\d+)", said.stderr)
@@ -239,6 +277,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--mode", choices=("plain", "full"), action="append")
     parser.add_argument("--monitor", action="store_true")
+    parser.add_argument("--log", choices=("outcomes", "bodies"))
     parser.add_argument("--requests", type=int, default=1_000)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--instructions", action="store_true")
@@ -247,9 +286,11 @@ def main() -> None:
     figures: dict[str, float] = {}
     for mode in args.mode or ["plain", "full"]:
         if args.instructions:
-            figures[mode] = round(instructions(mode, args.requests, monitor=args.monitor))
+            figures[mode] = round(
+                instructions(mode, args.requests, monitor=args.monitor, log=args.log)
+            )
         else:
-            run = timed(mode, args.requests, args.rounds, monitor=args.monitor)
+            run = timed(mode, args.requests, args.rounds, monitor=args.monitor, log=args.log)
             figures[mode] = round(uvloop.run(run), 2)
     if args.json:
         json.dump(figures, sys.stdout)

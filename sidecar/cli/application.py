@@ -38,6 +38,7 @@ MODULES: Final = {
     "drain": "sidecar.cli.lifecycle",
     "drift": "sidecar.cli.drift",
     "alerts": "sidecar.cli.alerts",
+    "log": "sidecar.cli.log",
     "dlq": "sidecar.cli.dlq",
     "warm": "sidecar.cli.warm",
     "demo": "sidecar.demo.command",

@@ -12,21 +12,17 @@ Must not know: queues, the journal.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from math import isfinite
 from typing import Final
 
 import msgspec
 
 from sidecar.board import CellCounter
 from sidecar.logbook.ended import Ended
+from sidecar.logbook.findings import NOTHING_FOUND, Findings
 from sidecar.logbook.identity import RecordIds
 from sidecar.logbook.subjects import Subject
 from sidecar.model import StatusClass
-from sidecar.monitor import Observation
-from sidecar.payload import Value
-from sidecar.payload.row_answers import RowAnswers
-from sidecar.records import MOST_PREDICTIONS, SCHEMA_VERSION, Captured, Why
+from sidecar.records import SCHEMA_VERSION, Captured, Why
 
 FAILED: Final = frozenset({int(CellCounter.ERROR), int(CellCounter.STATUS_5XX)})
 """The endings that are the model's failure: what a dead letter is made of."""
@@ -36,14 +32,6 @@ _TRACE_FIELD: Final = b"\r\ntraceparent: 00-"
 _TRACE_DIGITS: Final = 32
 _MOST_KNOWN: Final = 1024
 _LONGEST_KNOWN: Final = 256  # bytes of a path that is remembered
-
-LONGEST_PREDICTION: Final = 200
-"""Characters of a prediction that is a text: classes have names, and all else is a body."""
-
-Findings = tuple[int, Sequence[Value], bool, Sequence[float | None], Mapping[str, str | None]]
-"""Rows, predictions, whether there are more of them, scores, segments."""
-
-_NO_FINDINGS: Final[Findings] = (0, (), False, (), {})
 
 Row = tuple[object, ...]
 """The values of a `Record`, in the order of its fields."""
@@ -57,12 +45,12 @@ class Composer:
         self._ids = ids
         self._encode = msgspec.msgpack.Encoder().encode
         self._known: dict[bytes, str] = {}
-        self._said: dict[RowAnswers, tuple[list[float], list[float]]] = {}
+        self._findings = Findings()
 
     def begin(self, wall_ns: int) -> None:
         """What follows is written at this time."""
         self._ids.at(wall_ns)
-        self._said.clear()
+        self._findings.forget()
 
     def compose(self, ended: Ended, subject: Subject, offset_ns: int, why: Why | None) -> bytes:
         """The record of an exchange, as `sidecar.records.encode` would write it.
@@ -86,11 +74,15 @@ class Composer:
             method = self._learn(request.method)
         observed = ended.observed
         if observed is None:
-            rows, predictions, cut, scores, segments = _NO_FINDINGS
+            rows, predictions, cut, scores, segments = NOTHING_FOUND
             unusual = None
         else:
-            rows, predictions, cut, scores, segments = self._findings(observed, subject)
+            rows, predictions, cut, scores, segments = self._findings.of(observed)
             unusual = observed.unusual
+            if subject.redactor.names_columns:
+                predictions, scores, segments = subject.redactor.findings(
+                    predictions, scores, segments
+                )
         return (
             SCHEMA_VERSION,
             self._ids.next(),
@@ -123,47 +115,6 @@ class Composer:
             captured,
         )
 
-    def _findings(self, observed: Observation, subject: Subject) -> Findings:
-        finished, said = observed.finished, observed.said
-        inputs = finished.request.inputs
-        rows = 1 if inputs is None else len(inputs.rows)
-        predictions: Sequence[Value] = ()
-        scores: Sequence[float | None] = ()
-        count = 0
-        if isinstance(said, tuple):
-            predictions, scores = self._row_of(*said)
-        elif said is not None:
-            count = len(said.predictions)
-            predictions = [_writable(value) for value in said.predictions[:MOST_PREDICTIONS]]
-            scores = [
-                value if isfinite(value) else None for value in said.scores[:MOST_PREDICTIONS]
-            ]
-        segments: Mapping[str, str | None] = {}
-        if observed.segments:
-            keys = finished.watcher.watch.segments
-            segments = {key.name: text for key, text in zip(keys, observed.segments, strict=True)}
-        if subject.redactor.names_columns:
-            predictions, scores, segments = subject.redactor.findings(predictions, scores, segments)
-        return rows or count, predictions, count > MOST_PREDICTIONS, scores, segments
-
-    def _row_of(
-        self, answers: RowAnswers, at: int
-    ) -> tuple[Sequence[Value], Sequence[float | None]]:
-        """What one of many answers says that were read at once: its only row."""
-        known = self._said.get(answers)
-        if known is None:
-            known = (answers.predictions.tolist(), answers.scores.tolist())
-            self._said[answers] = known
-        prediction: Value = known[0][at]
-        score = known[1][at]
-        if not isfinite(known[0][at]):
-            predictions: Sequence[Value] = ()
-        elif answers.labels:
-            predictions = (_writable(answers.labels[int(known[0][at])]),)
-        else:
-            predictions = (prediction,)
-        return predictions, (score,) if isfinite(score) else ()
-
     def _learn(self, text: bytes) -> str:
         """A path without its query, or a method; Latin-1, so that no byte is lost."""
         decoded = text.partition(b"?")[0].decode("latin-1")
@@ -181,10 +132,3 @@ def trace_of(wire: bytes, body_at: int) -> str:
         return ""
     at += len(_TRACE_FIELD)
     return wire[at : at + _TRACE_DIGITS].decode("latin-1")
-
-
-def _writable(value: Value) -> Value:
-    """A prediction as a record has it: a text of bounded length, a number that JSON can write."""
-    if isinstance(value, str):
-        return value[:LONGEST_PREDICTION]
-    return None if isinstance(value, float) and not isfinite(value) else value

@@ -83,7 +83,7 @@ class Finished(Struct, gc=False):
     entry: Entry | None = None
 
 
-class Observation(Struct, frozen=True):
+class Observation(Struct, frozen=True, gc=False):
     """What was found in an exchange, for those who decide whether it is worth keeping.
 
     `segments` are the values of the route's keys, in their order, None where there is none.

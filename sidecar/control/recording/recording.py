@@ -28,6 +28,7 @@ from sidecar.config.settings import Settings
 from sidecar.config.sinks import SinkSettings
 from sidecar.control.recording.books import Balance, BookKeeping
 from sidecar.control.recording.retention import Retention
+from sidecar.control.recording.standings import cursor_of, cursor_of_dead_letters
 from sidecar.delivery.dead_letters import (
     Bounds,
     DeadLetterStore,
@@ -42,7 +43,7 @@ from sidecar.delivery.sink import Sink
 from sidecar.delivery.sinks import Surroundings, sink_for
 from sidecar.delivery.source import JournalSource
 from sidecar.errors import ConfigError, SidecarError
-from sidecar.journal import Cursor, Quarantine, Reader
+from sidecar.journal import Quarantine, Reader
 from sidecar.logbook import redactor_of
 from sidecar.model import CellKey
 from sidecar.proxy.endpoint import tls_context
@@ -51,8 +52,6 @@ from sidecar.records import Redactor
 BOOKS_S: Final = 1.0
 SAVE_EVERY: Final = 5  # balances between two that are written down
 RETENTION_S: Final = 5.0
-CURSORS: Final = "cursors"
-DEAD_LETTERS_CURSOR: Final = "dead-letters.msgpack"
 DEAD_LETTERS_FILE: Final = "dead_letters.sqlite"
 
 log: Final = logging.getLogger("sidecar.recording")
@@ -113,7 +112,7 @@ class Recording:
         self.failed_predictions = FailedPredictions(
             self.dead_letters,
             Reader(self.directory, quarantine=Quarantine(self.directory)),
-            Cursor(self._cursor_path(DEAD_LETTERS_CURSOR)),
+            cursor_of_dead_letters(self.directory),
             monotonic_s=self._monotonic_s,
             chance=chance,
         )
@@ -208,11 +207,10 @@ class Recording:
             self._running[name] = _Running(settings, pump, task)
 
     def _pump(self, settings: SinkSettings) -> Pump:
-        cursor = Cursor(self._cursor_path(f"{settings.name}.msgpack"))
         return Pump(
             settings.name,
             sink_for(settings, self._surroundings),
-            JournalSource(self.directory, cursor),
+            JournalSource(self.directory, cursor_of(self.directory, settings.name)),
             self.dead_letters,
             PumpPolicy.of(settings),
             wall_ns=self._clocks.wall_ns,
@@ -236,9 +234,6 @@ class Recording:
 
     def _monotonic_s(self) -> float:
         return self._clocks.monotonic_ns() / 1e9
-
-    def _cursor_path(self, name: str) -> Path:
-        return self.directory / CURSORS / name
 
     async def _keep_books(self) -> None:
         """Make the balance again and again, and write some of them down."""
