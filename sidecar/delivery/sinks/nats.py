@@ -64,6 +64,8 @@ class NatsSink:
             raise ConfigError("a stream to be created needs a name: set `stream`", path="$.sinks")
         self._nats = library("nats.aio.client", "nats")
         self._errors = library("nats.errors", "nats")
+        if settings.credentials_file is not None:
+            library("nkeys", "nats")  # which signs the server's challenge with the seed
         self._settings = settings
         self._surroundings = surroundings
         self._limit_s = MARGIN * settings.timeout
