@@ -14,11 +14,10 @@ class PumpPolicy(Struct, frozen=True, kw_only=True):
     """Batches, deadlines, and how often is looked and written. Durations in seconds.
 
     A batch is sent when it has `batch_records`, or `batch_bytes` as the journal holds them, or when
-    its first record has waited `batch_age_s`. `timeout_s` is the deadline of one attempt, `grace_s`
-    what an attempt under way gets when the pump is ended, and then the saving, and the closing: the
-    launcher waits for 3 s. `poll_s` is the pause between looks into
-    a journal that had nothing new; `save_s` the time between two savings of the cursor: what is
-    delivered again after a crash.
+    its first record has waited `batch_age_s`. `timeout_s` is the deadline of one attempt. When the
+    pump is ended, an attempt under way has `grace_s`, and so have saving and closing after it: the
+    launcher waits for 3 s. `poll_s` is the pause between looks into a journal that had nothing new;
+    `save_s` the time between two savings of the cursor: what is delivered again after a crash.
     """
 
     batch_records: int = 500
