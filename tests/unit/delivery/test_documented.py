@@ -26,7 +26,7 @@ routes:
 
 
 async def test_its_sinks_can_be_configured_as_they_stand(tmp_path):
-    (example,) = re.findall(r"```yaml\n(.*?)```", SINKS, re.DOTALL)
+    example, *_ = re.findall(r"```yaml\n(.*?)```", SINKS, re.DOTALL)
     file = tmp_path / "sidecar.yaml"
     (tmp_path / "token").write_text("secret")
     file.write_text(BASE + example.replace("/run/secrets/events", str(tmp_path / "token")))
