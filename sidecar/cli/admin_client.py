@@ -23,6 +23,7 @@ Json = Any
 """A decoded answer: its form is described in docs/operations.md."""
 
 TIMEOUT_S: Final = 15.0
+PART_BYTES: Final = 64 * 1024
 WILDCARDS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
@@ -76,8 +77,13 @@ class AdminClient:
         with self._answer("GET", path, None, with_token=True) as response:
             if response.status >= HTTPStatus.BAD_REQUEST:
                 raise self._refusal(response.status, self._decoded(self._content(response)))
-            while line := self._line(response):
-                yield line
+            rest = b""
+            while part := self._part(response):
+                *lines, rest = (rest + part).split(b"\n")
+                for line in lines:
+                    yield line + b"\n"
+            if rest:
+                raise Unreachable("The export ends inside a line; see the sidecar's log")
 
     def post(self, path: str, body: Mapping[str, object] | None = None) -> Json:
         """The data of a changing call. Raises Unreachable and Refused."""
@@ -129,14 +135,14 @@ class AdminClient:
         except (OSError, http.client.HTTPException) as error:
             raise Unreachable(self._why_not(error)) from error
 
-    def _line(self, response: http.client.HTTPResponse) -> bytes:
+    def _part(self, response: http.client.HTTPResponse) -> bytes:
+        """Some more of an answer. `readline` would take one that broke off for whole."""
         try:
-            line = response.readline()
+            return response.read1(PART_BYTES)
+        except http.client.IncompleteRead as error:
+            raise Unreachable("The export broke off; see the sidecar's log") from error
         except (OSError, http.client.HTTPException) as error:
             raise Unreachable(self._why_not(error)) from error
-        if line and not line.endswith(b"\n"):
-            raise Unreachable("The export broke off; see the sidecar's log")
-        return line
 
     def _decoded(self, content: bytes) -> Json:
         try:

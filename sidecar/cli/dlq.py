@@ -161,10 +161,14 @@ def _show_purge(would: dict[str, Any]) -> None:
 
 
 def _confirm(letters: int) -> None:
-    if not sys.stdin.isatty():
+    if not _somebody_is_there():
         raise ConfigError("nobody is there to be asked; say --yes", path="dlq purge")
     if not typer.confirm(f"Purge {letters} letters for good?", err=True):
         raise typer.Exit(1)
+
+
+def _somebody_is_there() -> bool:
+    return sys.stdin.isatty()
 
 
 def _message(first: str, headers: list[list[str]], holder: dict[str, Any], body: str) -> None:
