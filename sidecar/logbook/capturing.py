@@ -64,6 +64,7 @@ class Capturing(Struct, frozen=True, kw_only=True):
             response_cut=answer.cut,
             response_withheld=answer.withheld,
             redacted=request.redacted or answer.redacted,
+            request_redacted=request.redacted,
         )
 
     def _headers(self, fields: Sequence[Field], *, failed: bool) -> tuple[Field, ...]:

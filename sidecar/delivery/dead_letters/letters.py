@@ -129,7 +129,7 @@ def obstacle_of(record: Record) -> Obstacle | None:
     captured = record.captured
     if captured is None:
         return Obstacle.NOT_KEPT
-    if captured.redacted or captured.request_withheld is not None:
+    if captured.request_redacted or captured.request_withheld is not None:
         return Obstacle.REDACTED
     if captured.request_cut >= 0:
         return Obstacle.CUT

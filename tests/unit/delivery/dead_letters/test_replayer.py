@@ -214,7 +214,7 @@ async def test_letters_go_to_another_model_when_one_is_named(store):
     ("changes", "why"),
     [
         ({"captured": captured(request_cut=70_000)}, "cut"),
-        ({"captured": captured(redacted=True)}, "redacted"),
+        ({"captured": captured(request_redacted=True)}, "redacted"),
         ({"captured": None}, "not kept"),
         ({"model": "gone"}, "no model 'gone'"),
     ],

@@ -88,6 +88,8 @@ async def test_what_was_added_is_there_after_a_restart(store, tmp_path, clock):
         (None, Obstacle.NOT_KEPT),
         (captured(request_cut=200_000), Obstacle.CUT),
         (captured(request_body=None, request_withheld=Withheld.NOT_PARSED), Obstacle.REDACTED),
+        (captured(redacted=True, request_redacted=True), Obstacle.REDACTED),
+        (captured(redacted=True), None),  # of the answer
         (captured(request_body=None), Obstacle.NOT_KEPT),
         (captured(), None),
     ],
