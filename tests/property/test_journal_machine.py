@@ -91,6 +91,7 @@ class Journal(RuleBasedStateMachine):
         self.boots = itertools.count(1)
         self.serial = itertools.count(1)
         self.told = [{} for _ in range(SLOTS)]  # payload to Told, in order
+        self.numbers = [{} for _ in range(SLOTS)]  # number to payload: never given twice
         self.table = [0] * SLOTS
         self.writers = [self.new_writer(slot) for slot in range(SLOTS)]
         self.readers = [Reader(self.journal) for _ in range(CONSUMERS)]
@@ -210,6 +211,7 @@ class Journal(RuleBasedStateMachine):
         for entry in batch.entries:
             told = self.told[entry.slot][entry.payload]
             assert entry.cell == told.cell
+            assert self.numbers[entry.slot].setdefault(entry.number, entry.payload) == entry.payload
             assert entry.payload not in books.seen
             books.seen[entry.payload] += 1
         of_slots = [list(self.told[slot]) for slot in range(SLOTS)]

@@ -153,6 +153,21 @@ def test_damage_over_many_records_is_passed_over_and_kept(damaged, frames, size)
         assert kept.read_bytes() == damage
 
 
+@pytest.mark.parametrize("short_of", range(6))
+def test_the_next_record_is_found_wherever_it_lies_in_what_is_searched(tmp_path, short_of):
+    """The search goes by pieces of 1 MiB: the mark of the next record lies across two of them."""
+    with writing(tmp_path) as writer:
+        size = 1024 * 1024 + 1 - FRAME_BYTES - short_of
+        write(writer, (0, bytes(size)), *numbered(3))
+    at = entries_of(read_all(tmp_path))[0].offset
+    with segments(tmp_path)[0].open("r+b") as file:
+        file.seek(at)
+        file.write(bytes(4))  # no byte of a mark is 0
+    batches = read_all(tmp_path)
+    assert [one.number for one in entries_of(batches)] == [2, 3, 4]
+    assert sum(corrupt_of(batches).values()) == 1
+
+
 def test_a_segment_that_is_gone_is_counted_by_its_numbers(tmp_path):
     with writing(tmp_path) as writer:
         for first in (0, 10, 20):
