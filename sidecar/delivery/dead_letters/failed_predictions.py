@@ -14,7 +14,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from enum import StrEnum
 from typing import Final
 
 import msgspec
@@ -38,12 +39,20 @@ BATCH_RECORDS: Final = 2000
 BATCH_BYTES: Final = 4 * 1024 * 1024
 
 FAILED: Final = frozenset({StatusClass.SERVER_ERROR, StatusClass.ERROR})
-KEPT: Final = "dead_lettered"
-PASSED: Final = "passed"
 
-_PATIENCE: Final = RetryPolicy(first_s=1.0, longest_s=30.0)
+Totals = Mapping[str, Mapping[str, int]]
+
+PATIENCE: Final = RetryPolicy(first_s=1.0, longest_s=30.0)
 
 log: Final = logging.getLogger("sidecar.delivery")
+
+
+class Found(StrEnum):
+    """What there was in the journal beside records of success; the keys of `Standing.totals`."""
+
+    DEAD_LETTERED = "dead_lettered"
+    UNREADABLE = "unreadable"  # it could not be decoded
+    LOST = "lost"  # damaged, or removed by retention, before it was looked at
 
 
 class Glance(Struct, frozen=True, array_like=True, gc=False):
@@ -64,10 +73,8 @@ _GLANCES: Final = msgspec.msgpack.Decoder(Glance)
 
 
 class FailedPredictions:
-    """Reads a journal to its end, again and again. `monotonic_s` says when to save the position.
-
-    `unreadable` counts records that could not be decoded, `lost` those that the journal lost before
-    they were read here. `chance` in [0, 1) spreads pauses after failures.
+    """Reads a journal to its end, again and again. `monotonic_s` says when to save the position,
+    `chance` in [0, 1) spreads pauses after failures.
     """
 
     def __init__(
@@ -79,29 +86,24 @@ class FailedPredictions:
         monotonic_s: Callable[[], float],
         chance: Callable[[], float],
     ) -> None:
-        self.unreadable = 0
-        self.lost = 0
         self._store = store
         self._reader = reader
         self._cursor = cursor
         self._monotonic_s = monotonic_s
         self._chance = chance
         self._standing = Standing()
-        self._totals: dict[str, Counter[str]] = {KEPT: Counter(), PASSED: Counter()}
         self._saved: Position | None = None
         self._saved_s = 0.0
 
     @property
     def standing(self) -> Standing:
-        """How far it is, and of how many records of each model it kept and passed."""
+        """How far it is, and what it has found (`Found`), by model."""
         return self._standing
 
     async def open(self) -> None:
         """Go on where an earlier process was."""
         self._standing = await asyncio.to_thread(self._cursor.load)
         self._saved = self._standing.position
-        for name, totals in self._totals.items():
-            totals.update(self._standing.totals.get(name, {}))
 
     async def close(self) -> None:
         """Save the position, and let go of the files."""
@@ -121,7 +123,7 @@ class FailedPredictions:
                         "failed predictions cannot be kept; trying again",
                         extra={"reason": str(error)},
                     )
-                await asyncio.sleep(_PATIENCE.wait_s(failures, self._chance()))
+                await asyncio.sleep(PATIENCE.wait_s(failures, self._chance()))
                 continue
             if failures:
                 log.info("failed predictions are kept again")
@@ -136,32 +138,32 @@ class FailedPredictions:
 
         Raises StoreUnavailable and OSError; then it stands where it stood.
         """
-        batch, failed, unreadable = await asyncio.to_thread(self._read)
+        batch, failed, found = await asyncio.to_thread(self._read)
         await self._store.add_failed_predictions(failed)
-        self.unreadable += unreadable
-        self.lost += sum(batch.corrupt.values())
-        self._totals[KEPT].update(record.model for record in failed)
-        self._totals[PASSED].update(entry.cell.model for entry in batch.entries)
-        self._totals[PASSED].subtract(record.model for record in failed)
-        self._standing = Standing(
-            position=batch.next,
-            totals={name: dict(totals) for name, totals in self._totals.items()},
-        )
+        self._standing = Standing(position=batch.next, totals=_sums(self._standing.totals, found))
         return bool(batch.entries)
 
-    def _read(self) -> tuple[Batch, list[Record], int]:
+    def _read(self) -> tuple[Batch, list[Record], Totals]:
         batch = self._reader.read(
             self._standing.position, max_records=BATCH_RECORDS, max_bytes=BATCH_BYTES
         )
         failed = []
-        unreadable = 0
+        unreadable: Counter[str] = Counter()
         for entry in batch.entries:
             try:
                 if _has_failed(entry):
                     failed.append(decode(entry.payload))
             except (msgspec.DecodeError, UnicodeDecodeError, RecordError):
-                unreadable += 1
-        return batch, failed, unreadable
+                unreadable[entry.cell.model] += 1
+        lost: Counter[str] = Counter()
+        for cell, count in batch.corrupt.items():
+            lost[cell.model] += count
+        found = {
+            Found.DEAD_LETTERED.value: Counter(record.model for record in failed),
+            Found.UNREADABLE.value: unreadable,
+            Found.LOST.value: lost,
+        }
+        return batch, failed, found
 
     async def _save(self) -> None:
         self._saved_s = self._monotonic_s()
@@ -177,6 +179,10 @@ class FailedPredictions:
             )
             return
         self._saved = standing.position
+
+
+def _sums(before: Totals, found: Totals) -> dict[str, dict[str, int]]:
+    return {name: dict(Counter(before.get(name, {})) + Counter(found[name])) for name in found}
 
 
 def _has_failed(entry: Entry) -> bool:
