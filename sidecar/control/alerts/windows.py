@@ -97,7 +97,7 @@ class Windows(Struct, frozen=True):
     def followed_by(self, readings: Iterable[Reading], samples: Samples, now_ns: int) -> Windows:
         """With the samples of now, for all windows that these readings need."""
         tracks: dict[int, dict[SeriesKey, Track]] = {}
-        count = 0
+        room = MOST_TRACKS
         for reading in readings:
             if reading.read is Read.VALUE:
                 continue
@@ -105,18 +105,21 @@ class Windows(Struct, frozen=True):
             before, after = self.tracks.get(window_ns, {}), tracks.setdefault(window_ns, {})
             for sample in counters_of(reading, samples):
                 key = series_key(sample)
-                if key in after or count >= MOST_TRACKS:
+                if key in after or not room:
                     continue
-                count += 1
+                room -= 1
                 known = before.get(key)
                 after[key] = (
                     Track.begun(sample.value, now_ns)
                     if known is None
                     else known.followed_by(sample.value, now_ns, window_ns)
                 )
-            # A series that is missing this once goes on where it was when it comes back.
-            for key, track in before.items():
-                if key not in after and track.points.at_ns[-1] > now_ns - window_ns:
+        # Only once all readings have taken theirs is known which series are missing: one window
+        # serves many readings. What is missing this once goes on where it was when it comes back.
+        for window_ns, after in tracks.items():
+            for key, track in self.tracks.get(window_ns, {}).items():
+                if room and key not in after and track.points.at_ns[-1] > now_ns - window_ns:
+                    room -= 1
                     after[key] = track
         return Windows(tracks, self.trails)
 

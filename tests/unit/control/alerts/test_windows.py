@@ -135,6 +135,32 @@ def test_a_series_that_is_gone_is_forgotten_after_its_window(sample):
     assert windows.tracks == {300 * S: {}}
 
 
+def test_rules_that_share_a_window_each_follow_their_own_series(sample):
+    readings = [
+        Reading(read=Read.INCREASE, of=SeriesSelection(series=name), window_s=300)
+        for name in ("sidecar_c_total", "sidecar_d_total")
+    ]
+    windows = Windows()
+    for number in range(5):
+        samples = [sample(name, 10.0 * number) for name in ("sidecar_c_total", "sidecar_d_total")]
+        found = by_name(samples, frozenset({"sidecar_c_total", "sidecar_d_total"}))
+        windows = windows.followed_by(readings, found, number * 15 * S)
+
+    amounts = [windows.increase(one, 300).amount for one in samples]
+
+    assert amounts == [40, 40]
+
+
+def test_missing_series_take_their_place_among_the_bounded(sample, monkeypatch):
+    monkeypatch.setattr("sidecar.control.alerts.windows.MOST_TRACKS", 3)
+    first = [sample("sidecar_c_total", 1, route="a", model=str(n)) for n in range(3)]
+    second = [sample("sidecar_c_total", 1, route="a", model=str(n)) for n in range(3, 5)]
+
+    windows = windows_after([first, second])
+
+    assert len(windows.tracks[300 * S]) == 3
+
+
 def test_windows_come_back_from_disk_as_they_were(sample):
     windows = windows_after([[sample("sidecar_c_total", n, route="a")] for n in range(5)])
 
