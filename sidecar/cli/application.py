@@ -52,7 +52,8 @@ def build(arguments: Sequence[str]) -> typer.Typer:
         name="sidecar",
         no_args_is_help=True,
         add_completion=False,
-        rich_markup_mode="rich",
+        # Texts are wrapped where the terminal ends; "rich" keeps the line breaks of the source.
+        rich_markup_mode="markdown",
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
         help=(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 import sidecar
@@ -59,6 +61,23 @@ def test_every_command_explains_itself(name):
     done = CliRunner().invoke(build([name]), [name, "--help"])
     assert done.exit_code == 0, done.output
     assert f"sidecar {name}" in done.stdout
+
+
+def commands_below(command: typer.core.TyperCommand, *path: str):
+    """Every command with its path, groups included."""
+    yield path, command
+    for name, one in getattr(command, "commands", {}).items():
+        yield from commands_below(one, *path, name)
+
+
+def test_help_breaks_no_line_before_the_terminal_ends(monkeypatch):
+    monkeypatch.setattr(typer.rich_utils, "MAX_WIDTH", 2000)
+    app = build([])
+    for path, one in commands_below(typer.main.get_command(app)):
+        lines = CliRunner().invoke(app, [*path, "--help"]).stdout.splitlines()
+        for paragraph in inspect.cleandoc(one.help or "").split("\n\n"):
+            wanted = " ".join(paragraph.replace("`", "").split())
+            assert wanted in {line.strip() for line in lines}, path
 
 
 @pytest.mark.parametrize("arguments", [["nope"], ["weights", "a=x"]])
