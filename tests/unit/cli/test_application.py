@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-import typer
+import typer.rich_utils
 from typer.testing import CliRunner
 
 import sidecar
