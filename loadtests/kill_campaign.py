@@ -325,6 +325,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that nobody is left behind
     server = Models((HOST, 0), Model)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     killed = Counter[str]()

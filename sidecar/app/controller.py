@@ -101,6 +101,8 @@ async def _control(inherited: Inheritance, *, draining: bool) -> int:
     stop, reload = asyncio.Event(), asyncio.Event()
     _on_signals({END_SIGNAL: stop.set, signal.SIGHUP: reload.set, DRAIN_SIGNAL: drain.noticed})
 
+    if recording is not None:
+        await recording.open()
     await workers.start(inherited.control_listener)
     runner = web.AppRunner(
         _admin(

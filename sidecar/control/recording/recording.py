@@ -19,9 +19,10 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from sidecar.board import Board
 from sidecar.config.settings import Settings
@@ -53,6 +54,8 @@ BOOKS_S: Final = 1.0
 SAVE_EVERY: Final = 5  # balances between two that are written down
 RETENTION_S: Final = 5.0
 DEAD_LETTERS_FILE: Final = "dead_letters.sqlite"
+
+T = TypeVar("T")
 
 log: Final = logging.getLogger("sidecar.recording")
 
@@ -102,7 +105,8 @@ class Recording:
         self._books = BookKeeping(
             self.directory, launch=launch, board=board, cells=cells, wall_ns=clocks.wall_ns
         )
-        self._books_turn = asyncio.Lock()
+        # One thread: whoever stops waiting for it does not let two of its calls meet.
+        self._books_thread = ThreadPoolExecutor(1, thread_name_prefix="books")
         self.dead_letters = DeadLetterStore(
             Path(settings.state_dir) / DEAD_LETTERS_FILE,
             _bounds(settings),
@@ -147,8 +151,7 @@ class Recording:
 
     async def balance_now(self) -> Balance:
         """The books of this moment. Raises OSError, SidecarError: the journal cannot be read."""
-        async with self._books_turn:
-            return await asyncio.to_thread(self._books.advance)
+        return await self._on_books_thread(self._books.advance)
 
     def deliveries(self) -> list[DeliveryFigures]:
         """How each sink stands, in the order of the configuration."""
@@ -160,11 +163,14 @@ class Recording:
 
     # -- what happens ----------------------------------------------------------------------------
 
-    async def run(self) -> None:
-        """Record until cancelled; then everything is brought to an end, and written down."""
+    async def open(self) -> None:
+        """Go on where the last controller stopped. Before it nothing else may be called."""
         await self.dead_letters.open()
         await self.failed_predictions.open()
-        await asyncio.to_thread(self._books.load)
+        await self._on_books_thread(self._books.load)
+
+    async def run(self) -> None:
+        """Record until cancelled; then everything is brought to an end, and written down."""
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._keep_books(), name="books")
@@ -251,20 +257,21 @@ class Recording:
                 troubled = True
             made += 1
             if not made % SAVE_EVERY:
-                async with self._books_turn:
-                    await asyncio.to_thread(self._books.save)
+                await self._on_books_thread(self._books.save)
             await asyncio.sleep(BOOKS_S)
 
     async def _retain(self) -> None:
         """Remove what may go, again and again."""
         while True:
-            async with self._books_turn:
-                await asyncio.to_thread(self._books.save)
+            await self._on_books_thread(self._books.save)
             pumps = [one.pump for one in self._running.values()]
             await self.retention.tend(
                 pumps, [self._books.position, self.failed_predictions.standing.position]
             )
             await asyncio.sleep(RETENTION_S)
+
+    async def _on_books_thread(self, call: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._books_thread, call)
 
     async def _close(self) -> None:
         """Everybody has ended: the last balance, and what has to be kept."""
@@ -272,8 +279,9 @@ class Recording:
             await self.balance_now()
         except (OSError, SidecarError) as error:
             log.warning("the last balance could not be made", extra={"reason": str(error)})
-        await asyncio.to_thread(self._books.save)
-        await asyncio.to_thread(self._books.close)
+        await self._on_books_thread(self._books.save)
+        await self._on_books_thread(self._books.close)
+        self._books_thread.shutdown(wait=False)
         await self.failed_predictions.close()
         await self.dead_letters.close()
 
