@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 
 from sidecar.admin.buckets import NS_PER_S, ClassicBuckets
 from sidecar.control.recording import Recording
+from sidecar.delivery.dead_letters import Found
 from sidecar.delivery.figures import DeliveryFigures
 from sidecar.delivery.retries import CircuitState
 
@@ -73,6 +74,21 @@ class DeliveryMetrics(Collector):
             "Calls that failed, as the file of dead letters could not be used.",
             value=store.failures,
         )
+        yield CounterMetricFamily(
+            "sidecar_dead_letters_put_aside",
+            "Files of dead letters that were damaged, and were put aside.",
+            value=store.put_aside,
+        )
+        missed = CounterMetricFamily(
+            "sidecar_dead_letters_missed",
+            "Records of which nobody knows whether they were failures: damaged or removed before "
+            "it was looked, or not readable.",
+            labels=("reason",),
+        )
+        totals = self._recording.failed_predictions.standing.totals
+        for found in (Found.LOST, Found.UNREADABLE):
+            missed.add_metric((found.value,), sum(totals.get(found.value, {}).values()))
+        yield missed
 
 
 def _sinks(deliveries: list[DeliveryFigures]) -> Iterator[Metric]:

@@ -72,6 +72,9 @@ class Signal(StrEnum):
     SHED_SHARE = "shed_share"
     UNREAD_SHARE = "unread_share"
     UNWATCHED = "unwatched"
+    DEAD_LETTERS = "dead_letters"
+    DEAD_LETTER_AGE = "dead_letter_age"
+    DEAD_LETTER_ARRIVALS = "dead_letter_arrivals"
 
 
 # A rule's name becomes the label `alertname`; `sidecar.config.settings.Name` has the same form.

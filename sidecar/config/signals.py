@@ -288,6 +288,28 @@ SIGNALS: Final[Mapping[Signal, SignalDefinition]] = MappingProxyType(
             "sidecar_unwatched",
             _CELL,
         ),
+        Signal.DEAD_LETTERS: _value(
+            "dead letters that wait, or failed again when they were replayed",
+            "sidecar_dead_letters",
+            ("class",),
+            by=("class",),
+        ),
+        Signal.DEAD_LETTER_AGE: _value(
+            "how long ago the oldest of those arrived, in seconds",
+            "sidecar_dead_letters_age_seconds",
+            ("class",),
+            by=("class",),
+        ),
+        Signal.DEAD_LETTER_ARRIVALS: SignalDefinition(
+            meaning="dead letters that came in",
+            labels=("class",),
+            reading=Reading(
+                read=Read.INCREASE,
+                of=SeriesSelection(series="sidecar_dead_letters_arrived_total"),
+                window_s=_USUAL_WINDOW,
+                by=("class",),
+            ),
+        ),
     }
 )
 """Every signal, in the order of docs/alerts.md."""

@@ -71,4 +71,21 @@ def default_rules() -> tuple[RuleSettings, ...]:
             summary="the payloads of {labels.model} on {labels.route} are not observed",
             description="Raise monitor.memory, or list fewer segments.",
         ),
+        RuleSettings(
+            name="dead-letters",
+            signal=Signal.DEAD_LETTER_ARRIVALS,
+            tiers=(
+                Tier(severity=AlertSeverity.INFO, above=0),
+                Tier(severity=AlertSeverity.WARNING, above=20),
+            ),
+            summary="{value} new dead letters ({labels.class}) in {window}",
+            description="`sidecar dlq list` shows why; `sidecar dlq replay` sends them again.",
+        ),
+        RuleSettings(
+            name="dead-letters-waiting",
+            signal=Signal.DEAD_LETTER_AGE,
+            tiers=(Tier(severity=AlertSeverity.WARNING, above=86_400),),
+            summary="dead letters ({labels.class}) wait for more than a day",
+            description="Replay them, or `sidecar dlq purge`. After dead_letters.max_age they go.",
+        ),
     )

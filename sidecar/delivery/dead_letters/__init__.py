@@ -7,7 +7,7 @@ sinks come from the pumps), `Replayer` sends them again.
 from sidecar.delivery.dead_letters.addressees import World
 from sidecar.delivery.dead_letters.bounds import Bounds, PurgeReason
 from sidecar.delivery.dead_letters.database import StoreUnavailable
-from sidecar.delivery.dead_letters.failed_predictions import FailedPredictions
+from sidecar.delivery.dead_letters.failed_predictions import FailedPredictions, Found
 from sidecar.delivery.dead_letters.figures import ClassFigures, Figures
 from sidecar.delivery.dead_letters.jobs import (
     Counts,
@@ -42,6 +42,7 @@ __all__ = [
     "Fate",
     "Figures",
     "Filter",
+    "Found",
     "Job",
     "JobState",
     "Letter",

@@ -80,22 +80,6 @@ def read_figures(connection: sqlite3.Connection) -> Figures:
     }
 
 
-def no_figures() -> Figures:
-    """Of a store that has not been looked at."""
-    return {
-        class_: ClassFigures(
-            letters=dict.fromkeys(LetterState, 0),
-            bytes=0,
-            oldest_ns=None,
-            arrived=0,
-            repeated=0,
-            purged_open=dict.fromkeys(PurgeReason, 0),
-            purged_replayed=dict.fromkeys(PurgeReason, 0),
-        )
-        for class_ in DeadLetterClass
-    }
-
-
 def _oldest_ns(connection: sqlite3.Connection, class_: DeadLetterClass) -> int | None:
     oldest = [
         row[0]

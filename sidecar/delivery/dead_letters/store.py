@@ -30,7 +30,6 @@ from sidecar.delivery.dead_letters.figures import (
     ARRIVED,
     REPEATED,
     Figures,
-    no_figures,
     read_figures,
 )
 from sidecar.delivery.dead_letters.jobs import Jobs
@@ -87,8 +86,10 @@ class Tally(Struct, frozen=True, kw_only=True):
 class DeadLetterStore:
     """The store. `wall_ns` is the wall clock, `ids` gives names for replays.
 
-    `figures` is a value that anybody may read at any moment. Between `open()` and `close()` every
-    method may be called; without `run()`, what is too old goes only when something arrives.
+    `figures` is a value that anybody may read at any moment; it is empty until the file was looked
+    at, for a counter that stood at 0 at first would seem to have grown since. Between `open()` and
+    `close()` every method may be called; without `run()`, what is too old goes only when something
+    arrives.
     """
 
     def __init__(
@@ -99,7 +100,7 @@ class DeadLetterStore:
         wall_ns: Callable[[], int],
         ids: Callable[[], str],
     ) -> None:
-        self.figures: Figures = no_figures()
+        self.figures: Figures = {}
         self._limits = limits
         self._wall_ns = wall_ns
         self._database = Database(path, wall_ns=wall_ns, after_write=self._look)

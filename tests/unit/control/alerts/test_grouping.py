@@ -351,7 +351,8 @@ def test_default_rules_are_valid_and_give_way_to_rules_of_their_name(rule):
     own = Policy.of(AlertSettings(rules=(rule("errors"),)))
 
     assert {one.name for one in usual.rules} == {
-        "errors", "breaker-open", "drift-major", "monitor-shedding", "unwatched",
+        "errors", "breaker-open", "drift-major", "monitor-shedding", "unwatched", "dead-letters",
+        "dead-letters-waiting",
     }  # fmt: skip
     assert all(one.is_default for one in usual.rules)
     assert [one.is_default for one in own.rules if one.name == "errors"] == [False]
