@@ -31,7 +31,7 @@ BoolArray = npt.NDArray[np.bool_]
 
 PARTS_ASKED: Final = 12
 """Of how many pieces a window is asked for, to be put together to ten of about equal count: each is
-read from a snapshot, which for a model with many segments is most of what a round costs."""
+read from a snapshot, which for a model with many segments is not cheap."""
 
 _NS: Final = 1_000_000_000
 
@@ -176,8 +176,7 @@ def _phi(packing: Packing, window: Window, blocks: list[int], floor: float) -> F
     """phi of every column of some blocks, between parts of about equal count."""
     if not packing.columns:
         return np.ones(0)
-    bins = [part.bins()[blocks].sum(axis=0) for part in window.parts]
-    parts = packing.of(np.array(bins).reshape(len(bins), packing.layout.bin_count)).values
+    parts = packing.of(window.parts[:, blocks].sum(axis=1)).values
     columns = [
         equal_parts(parts[:, place, :width]) for place, width in enumerate(packing.bins.tolist())
     ]

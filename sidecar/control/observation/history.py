@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from threading import RLock
 from typing import Final
 
 import msgspec
+import numpy as np
 from msgspec import Struct
 
 from sidecar.config.monitoring import DriftSettings
@@ -33,6 +33,7 @@ from sidecar.control.observation.windows import (
 )
 from sidecar.errors import ClientError
 from sidecar.sketch.areas import Area, AreaLayout
+from sidecar.sketch.kernels import IntArray
 
 MOST_PINS: Final = 100
 _PINS_FILE: Final = "pins.json"
@@ -176,21 +177,23 @@ class History:
         *,
         asked_s: float | None,
     ) -> Window | None:
-        stamps = [one.taken_ns for one in shelf]
-        places = cut(stamps, *ends, most=most_parts)
-        totals = []
-        for place in places:
-            total = self._store.total(shelf[place], owner, self._layouts[owner])
-            if total is None:
+        stamps, layout = [one.taken_ns for one in shelf], self._layouts[owner]
+        first, last = (self._store.total(shelf[place], owner, layout) for place in ends)
+        if first is None or last is None:
+            return None
+        counted: list[IntArray] = []
+        for place in cut(stamps, *ends, most=most_parts):
+            bins = self._store.bins(shelf[place], owner, layout)
+            if bins is None:
                 return None
-            totals.append(total)
-        parts = tuple(later.since(earlier) for earlier, later in pairwise(totals))
+            counted.append(bins)
+        totals = np.array(counted)
         return Window(
             start_ns=stamps[ends[0]],
             end_ns=stamps[ends[1]],
             asked_s=asked_s,
-            area=totals[-1].since(totals[0]),
-            parts=parts,
+            area=last.since(first),
+            parts=totals[1:] - totals[:-1],
         )
 
     def _shelf_of(self, owner: str) -> list[Shelved]:

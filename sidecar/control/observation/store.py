@@ -30,7 +30,8 @@ from sidecar.sketch import IntArray
 from sidecar.sketch.areas import Area, AreaLayout
 
 MEMORY_BYTES: Final = 32 * 1024 * 1024
-"""Most bytes of snapshots that wait for a disk, and most of those unpacked to be asked again."""
+"""Most bytes of snapshots that wait for a disk, of numbers unpacked to be asked again, and of bins
+of them. Bins are a twentieth of the numbers: those of a day's windows stay, round after round."""
 
 SUFFIX: Final = ".snapshot"
 _PRIVATE: Final = 0o700
@@ -58,6 +59,26 @@ class Losses:
     forgotten: int = 0  # never reached the disk, and there was no room left in memory
 
 
+class _Lately:
+    """What was asked for lately, by stamp and owner: MEMORY_BYTES at most, the oldest go first."""
+
+    def __init__(self) -> None:
+        self._arrays: OrderedDict[tuple[int, str], IntArray] = OrderedDict()
+        self._bytes = 0
+
+    def get(self, key: tuple[int, str]) -> IntArray | None:
+        found = self._arrays.get(key)
+        if found is not None:
+            self._arrays.move_to_end(key)
+        return found
+
+    def put(self, key: tuple[int, str], array: IntArray) -> None:
+        self._arrays[key] = array
+        self._bytes += array.nbytes
+        while self._bytes > MEMORY_BYTES:
+            self._bytes -= self._arrays.popitem(last=False)[1].nbytes
+
+
 class SnapshotStore:
     """The files of one sidecar's snapshots; see the module's text. Empty before `load`."""
 
@@ -70,8 +91,8 @@ class SnapshotStore:
         self._replace = replace
         self._refuses = False
         self._foreign: dict[Path, int] = {}
-        self._unpacked: OrderedDict[tuple[int, str], IntArray] = OrderedDict()
-        self._unpacked_bytes = 0
+        self._unpacked = _Lately()
+        self._binned = _Lately()
 
     @property
     def newest_ns(self) -> int:
@@ -124,22 +145,32 @@ class SnapshotStore:
 
         A snapshot that turns out to be damaged is left out of the shelf, and None.
         """
-        series = one.series.get(owner)
-        if series is None or series.words != layout.words:
+        if not _has(one, owner, layout):
             return None
         key = (one.taken_ns, owner)
         words = self._unpacked.get(key)
         if words is None:
-            try:
-                words = snapshot_file.decode_body(self._body(one, series), series)
-            except (OSError, Damaged) as error:
-                self.shelf = tuple(other for other in self.shelf if other is not one)
-                self._leave_out(self._path(one.taken_ns), error)
+            words = self._words(one, owner)
+            if words is None:
                 return None
-            self._remember(key, words)
-        else:
-            self._unpacked.move_to_end(key)
+            self._unpacked.put(key, words)
         return Area(layout, words)
+
+    def bins(self, one: Shelved, owner: str, layout: AreaLayout) -> IntArray | None:
+        """The bins of such a total, as `Area.bins` has them; None likewise."""
+        if not _has(one, owner, layout):
+            return None
+        key = (one.taken_ns, owner)
+        bins = self._binned.get(key)
+        if bins is None:
+            words = self._unpacked.get(key)
+            if words is None:
+                words = self._words(one, owner)
+            if words is None:
+                return None
+            bins = Area(layout, words).bins()
+            self._binned.put(key, bins)
+        return bins
 
     def write(self, name: str, content: bytes) -> bool:
         """Replace another file of this directory; False (and counted) when the disk refuses."""
@@ -193,11 +224,15 @@ class SnapshotStore:
         self.losses.forgotten += len(forgotten)
         self.shelf = tuple(one for one in self.shelf if one.taken_ns not in forgotten)
 
-    def _remember(self, key: tuple[int, str], words: IntArray) -> None:
-        self._unpacked[key] = words
-        self._unpacked_bytes += words.nbytes
-        while self._unpacked_bytes > MEMORY_BYTES:
-            self._unpacked_bytes -= self._unpacked.popitem(last=False)[1].nbytes
+    def _words(self, one: Shelved, owner: str) -> IntArray | None:
+        """The numbers of a series, read anew; None when they are damaged."""
+        series = one.series[owner]
+        try:
+            return snapshot_file.decode_body(self._body(one, series), series)
+        except (OSError, Damaged) as error:
+            self.shelf = tuple(other for other in self.shelf if other is not one)
+            self._leave_out(self._path(one.taken_ns), error)
+            return None
 
     def _body(self, one: Shelved, series: SeriesHead) -> bytes:
         at = one.body_at + series.at
@@ -218,6 +253,12 @@ class SnapshotStore:
         )
         with contextlib.suppress(OSError):
             self._foreign[path] = path.stat().st_size
+
+
+def _has(one: Shelved, owner: str, layout: AreaLayout) -> bool:
+    """Whether a series is in a snapshot, in this layout."""
+    series = one.series.get(owner)
+    return series is not None and series.words == layout.words
 
 
 def _shelved(path: Path) -> Shelved:

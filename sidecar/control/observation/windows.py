@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from sidecar.sketch.areas import Area
+from sidecar.sketch.kernels import IntArray
 
 MOST_PARTS: Final = 30
 """Parts of one window: with as many the dispersion of ten bins is known to about 9 %."""
@@ -33,19 +34,20 @@ THINNED_SLACK: Final = 4
 """And by how many distances of snapshots of its age: `drift.history` may have stretched them."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Window:
     """What was counted after `start_ns` and up to `end_ns` (the stamps of two snapshots).
 
-    `parts` are consecutive, at most MOST_PARTS, and add up to `area`; `asked_s` is the length that
-    was asked for (None: between two named snapshots).
+    `parts: int64[part, block, layout.bin_count]` are the bins of consecutive parts, at most
+    MOST_PARTS, which add up to those of `area`; `asked_s` is the length that was asked for (None:
+    between two named snapshots).
     """
 
     start_ns: int
     end_ns: int
     asked_s: float | None
     area: Area
-    parts: tuple[Area, ...]
+    parts: IntArray
 
     @property
     def length_s(self) -> float:

@@ -9,9 +9,11 @@ from sidecar.control.observation import history as history_module
 from sidecar.control.observation.history import History
 from sidecar.control.observation.store import SnapshotStore
 from sidecar.errors import ClientError
-from sidecar.sketch import Area, AreaLayout, WatchCounter
+from sidecar.model import ColumnKind, ColumnPart
+from sidecar.sketch import Area, AreaLayout, Column, WatchCounter
 
-LAYOUT = AreaLayout(())
+COLUMN = Column(name="x", part=ColumnPart.FEATURE, kind=ColumnKind.NUMERIC, edges=(0.0, 1.0))
+LAYOUT = AreaLayout((COLUMN,))
 NS = 1_000_000_000
 START = 1_700_000_000
 DRIFT = DriftSettings(interval=Duration(60), windows=(Duration(300), Duration(3600)))
@@ -20,6 +22,7 @@ DRIFT = DriftSettings(interval=Duration(60), windows=(Duration(300), Duration(36
 def area(count):
     words = np.zeros(LAYOUT.words, np.int64)
     words[WatchCounter.READ] = count
+    words[LAYOUT.block_at(0) + LAYOUT.counts.start] = count
     return Area(LAYOUT, words)
 
 
@@ -63,7 +66,7 @@ def test_a_window_is_the_difference_of_two_snapshots_and_its_parts_add_up_to_it(
     assert past.window(1200, 300) == (900, 1200, 50)
     assert past.window(1000, 300) == (720, 1020, 50)
     found = past.history.window("a", (START + 1200) * NS, 300)
-    assert [part.counter(WatchCounter.READ) for part in found.parts] == [10] * 5
+    assert found.parts[:, 0, 0].tolist() == [10] * 5
     assert (found.length_s, found.asked_s) == (300.0, 300)
 
 
@@ -71,7 +74,7 @@ def test_parts_are_as_many_as_asked_for(past):
     past.every(60, 3600)
     assert len(past.history.window("a", (START + 3600) * NS, 3600).parts) == 30
     few = past.history.window("a", (START + 3600) * NS, 3600, most_parts=4)
-    assert [part.counter(WatchCounter.READ) for part in few.parts] == [150] * 4
+    assert few.parts[:, 0, 0].tolist() == [150] * 4
 
 
 def test_there_is_no_window_before_the_first_snapshot_or_of_somebody_else(past):

@@ -159,3 +159,26 @@ def test_what_is_asked_again_is_not_read_again(disk):
     assert totals(store) == [1]
     disk.files[0].unlink()
     assert totals(store) == [1]
+
+
+def test_bins_are_those_of_the_total_and_are_kept_beside_it(disk):
+    store = disk.store()
+    store.put(1, {"a": area(7)})
+    (one,) = store.shelf
+    assert (store.bins(one, "a", LAYOUT) == area(7).bins()).all()
+    disk.files[0].unlink()
+    assert (store.bins(one, "a", LAYOUT) == area(7).bins()).all()
+    assert store.bins(one, "a", AreaLayout((COLUMN,), block_count=2)) is None
+    assert store.total(one, "a", LAYOUT) is None
+    assert store.shelf == ()
+
+
+def test_what_is_kept_unpacked_is_bounded(disk, monkeypatch):
+    store = disk.store()
+    for number in (1, 2, 3):
+        store.put(number, {"a": area(number)})
+    monkeypatch.setattr(store_module, "MEMORY_BYTES", 2 * area(0).words.nbytes)
+    assert totals(store) == [1, 2, 3]
+    for file in disk.files:
+        file.unlink()
+    assert totals(store) == [None, 2, 3]
