@@ -117,10 +117,13 @@ class Database:
 
         def step() -> bool:
             connection = self._opened()
+            (free,) = connection.execute("PRAGMA freelist_count").fetchone()
+            if not free:
+                return False
             # `execute` would stop after the first page: the statement has no columns.
             connection.executescript(f"PRAGMA incremental_vacuum({pages})")
-            (left,) = connection.execute("PRAGMA freelist_count").fetchone()
-            return bool(left)
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()  # which cuts the file
+            return bool(free > pages)
 
         return await self._on_thread(step)
 
