@@ -7,8 +7,6 @@ import json
 import os
 import re
 import socket
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -17,6 +15,9 @@ from harness.recorded import BODY, OK, PATH, books, parts, recorded, settled_boo
 from harness.sidecar_process import SidecarProcess
 from harness.upstream import Upstream
 from harness.waiting import wait_until
+from typer.testing import CliRunner
+
+from sidecar.cli.application import build
 
 pytestmark = pytest.mark.timeout(90)
 
@@ -174,13 +175,8 @@ def test_every_kind_of_ending_is_recorded_once_and_can_be_read_back(tmp_path):
 
 
 def log(*arguments: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "sidecar", "log", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=True,
-    )
+    done = CliRunner().invoke(build(["log"]), ["log", *arguments])
+    assert done.exit_code == 0, done.output
     return done.stdout
 
 
