@@ -2,7 +2,8 @@
 
 All of them stand in front of one nginx upstream that answers a small prediction. wrk sends
 30-feature inference requests with 12 header fields over 32 connections, each with one request at a
-time. One sidecar reads them all besides, and counts every feature and score: no other proxy does.
+time. One sidecar reads them all besides, and counts every feature and score; another also keeps a
+record of each exchange in its journal, and delivers them to files: no other proxy does either.
 The proxies take turns, round by round and in alternating order, and ratios are taken pair by pair,
 so that whatever slows the machine down slows both. Memory is read of each proxy alone, under load,
 before the rounds: two sidecars at once would share pages that one does not.
@@ -17,6 +18,7 @@ import statistics
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Final
 
 from loadtests.peers import envoy, haproxy, nginx
@@ -49,6 +51,7 @@ ORDER: Final = (  # those that a bar divides by each other stand beside each oth
     envoy.SPLIT,
     sidecar.SPLIT,
     sidecar.MONITORED,
+    sidecar.RECORDED,
     nginx.MIRROR,
 )
 LIKE_FOR_LIKE: Final = {
@@ -58,7 +61,7 @@ LIKE_FOR_LIKE: Final = {
     nginx.PLAIN: sidecar.PLAIN,
     haproxy.PLAIN: sidecar.PLAIN,
 }
-OURS: Final = (sidecar.PLAIN, sidecar.SPLIT, sidecar.MONITORED)
+OURS: Final = (sidecar.PLAIN, sidecar.SPLIT, sidecar.MONITORED, sidecar.RECORDED)
 BODIES: Final = 64  # different rows that take turns
 
 Start = Callable[[Fleet, int], list[Subject]]
@@ -75,17 +78,28 @@ def start_split(fleet: Fleet, upstream: int) -> list[Subject]:
 
 
 def start_monitored(fleet: Fleet, upstream: int) -> list[Subject]:
+    routing = sidecar.monitored_route(upstream, _baseline(fleet))
+    return [sidecar.start(fleet, "sidecar-monitored", routing).subject(sidecar.MONITORED)]
+
+
+def start_recorded(fleet: Fleet, upstream: int) -> list[Subject]:
+    routing = sidecar.recorded_route(upstream, _baseline(fleet), fleet.home / "records")
+    return [sidecar.start(fleet, "sidecar-recorded", routing).subject(sidecar.RECORDED)]
+
+
+def _baseline(fleet: Fleet) -> Path:
     baseline = fleet.home / "baseline.json"
     if not baseline.exists():
         sidecar.write_baseline(baseline)
-    routing = sidecar.monitored_route(upstream, baseline)
-    return [sidecar.start(fleet, "sidecar-monitored", routing).subject(sidecar.MONITORED)]
+    return baseline
 
 
 def measure(chosen: argparse.Namespace) -> Report:
     for tool in ("nginx", "wrk", "envoy"):
         require(tool)
-    starts: list[Start] = [nginx.start, envoy.start, start_plain, start_split, start_monitored]
+    starts: list[Start] = [
+        nginx.start, envoy.start, start_plain, start_split, start_monitored, start_recorded,
+    ]  # fmt: skip
     if find("haproxy"):
         starts.append(haproxy.start)
     surroundings = Surroundings()
@@ -148,16 +162,17 @@ def report(
         if peer in rounds
     }
     monitored = median_ratio(rounds[sidecar.MONITORED], rounds[envoy.SPLIT])
-    monitor_us = statistics.median(
-        with_it.cpu_us - without.cpu_us
-        for with_it, without in zip(rounds[sidecar.MONITORED], rounds[sidecar.SPLIT], strict=True)
-    )
+    recorded = median_ratio(rounds[sidecar.RECORDED], rounds[envoy.SPLIT])
+    monitor_us = _added_us(rounds, sidecar.MONITORED, to=sidecar.SPLIT)
+    log_us = _added_us(rounds, sidecar.RECORDED, to=sidecar.MONITORED)
     beside = Table(
         ("like for like", "CPU per request"),
         [
             *([f"{LIKE_FOR_LIKE[peer]} / {peer}", f"{one:.2f}"] for peer, one in ratios.items()),
             [f"{sidecar.MONITORED} / {envoy.SPLIT}", f"{monitored:.2f}"],
+            [f"{sidecar.RECORDED} / {envoy.SPLIT}", f"{recorded:.2f}"],
             ["what the monitor adds", f"{monitor_us:.1f} us"],
+            ["what two records a request and their delivery to files add", f"{log_us:.1f} us"],
         ],
     )
     count = len(next(iter(rounds.values())))
@@ -184,6 +199,8 @@ def report(
             "ratios": ratios,
             "monitored_ratio": monitored,
             "monitor_us": monitor_us,
+            "recorded_ratio": recorded,
+            "log_us": log_us,
         },
         bars=[
             Bar(
@@ -203,12 +220,22 @@ def report(
                 measured=monitor_us, limit=12, unit=" us",
             ),
             Bar(
+                what="everything, with records delivered to files, against Envoy's",
+                measured=recorded, limit=0.85, aim=0.70,
+            ),
+            Bar(
                 what="PSS of launcher, controller and one worker",
                 measured=max(memory[name] for name in OURS), limit=220, unit=" MiB",
             ),
             Bar(what="failed requests of the sidecar", measured=errors, limit=0),
         ],
     )  # fmt: skip
+
+
+def _added_us(rounds: Rounds, name: str, *, to: str) -> float:
+    """The CPU that one subject takes more than another, per request; the median of pairs."""
+    pairs = zip(rounds[name], rounds[to], strict=True)
+    return statistics.median(one.cpu_us - other.cpu_us for one, other in pairs)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -19,6 +19,7 @@ from loadtests.rig.traffic import FEATURES, population
 PLAIN: Final = "sidecar"
 SPLIT: Final = "sidecar, canary + shadow"
 MONITORED: Final = "sidecar, canary + shadow + monitor"
+RECORDED: Final = "sidecar, canary + shadow + monitor + log"
 
 FEATURE_NAMES: Final = tuple(f"feature_{number}" for number in range(len(FEATURES)))
 BASELINE_ROWS: Final = 20_000
@@ -94,6 +95,15 @@ def monitored_route(upstream: int, baseline: Path) -> dict[str, Any]:
     return {**routing, "monitor": {"max_cpu_share": 1.0}}
 
 
+def recorded_route(upstream: int, baseline: Path, files: Path) -> dict[str, Any]:
+    """The same, with a record of every exchange in the journal, and delivered to files."""
+    return {
+        **monitored_route(upstream, baseline),
+        "journal": {"enabled": True},
+        "sinks": [{"name": "files", "type": "jsonl", "path": str(files)}],
+    }
+
+
 def write_baseline(file: Path) -> None:
     """A baseline of the population of the usual traffic, made by the sidecar's own command."""
     rows = file.with_suffix(".csv")
@@ -142,7 +152,8 @@ def launch(
                 "limits": {"idle_timeout": "1h", "in_flight": 4096},
                 "drain": {"timeout": "2s"},
                 "log": {"level": "warning"},
-                "monitor": {"enabled": False},  # unless it is what is measured
+                "monitor": {"enabled": False},  # unless they are what is measured
+                "journal": {"enabled": False},
                 **routing,
             },
             indent=1,
