@@ -1,55 +1,95 @@
-"""Journals made by the real writer, of records with chosen facts."""
+"""Journals for tests: a slot that is written without a thread, and ways to read all of it."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-from sidecar.journal import Writer, WriterLimits
-from sidecar.model import CellKey, Role, StatusClass
-from sidecar.records import Record, encode
+from sidecar.config.recording import Fsync
+from sidecar.journal import START, Batch, Entry, Position, Reader, WriterLimits
+from sidecar.journal.segments import segment_path, sequences_of
+from sidecar.journal.slot_writer import SlotWriter
+from sidecar.model.cells import CellKey
+from sidecar.model.names import Role
 
-KEY = CellKey(route="r", model="stable", role=Role.PRIMARY)
-NS = 1_000_000_000
-
-
-def a_record(number: int, *, at_ns: int | None = None, **facts: Any) -> Record:
-    """A record; its id is a UUIDv7 of the time it begins at."""
-    at_ns = time.time_ns() if at_ns is None else at_ns
-    milliseconds = f"{at_ns // 1_000_000:012x}"
-    return Record(
-        **{
-            "id": f"{milliseconds[:8]}-{milliseconds[8:]}-7000-8000-{number:012x}",
-            "request_id": f"request-{number}",
-            "at_ns": at_ns,
-            "route": "r",
-            "model": "stable",
-            "role": Role.PRIMARY,
-            "status": 200,
-            "outcome": StatusClass.SUCCESS,
-            "method": "POST",
-            "path": "/infer",
-            **facts,
-        }
-    )
+BOOT = "00112233445566778899aabbccddeeff"
+STABLE = CellKey(route="iris", model="stable", role=Role.PRIMARY)
+NEXT = CellKey(route="iris", model="next", role=Role.CANARY)
+TRIAL = CellKey(route="iris", model="trial", role=Role.SHADOW)
+TABLE = {0: STABLE, 1: NEXT, 2: TRIAL}
 
 
-def write_journal(
-    directory: Path, records: Iterable[Record], *, slot: int = 0, segment_bytes: int = 1 << 20
-) -> None:
-    """Append records to a slot, as one run of a worker."""
-    writer = Writer(
+@contextmanager
+def writing(
+    directory: Path, limits: WriterLimits | None = None, *, slot: int = 0, boot: str = BOOT
+) -> Iterator[SlotWriter]:
+    """A writer of a slot, which ends properly."""
+    writer = slot_writer(directory, limits, slot=slot, boot=boot)
+    try:
+        yield writer
+    finally:
+        writer.close()
+
+
+def slot_writer(
+    directory: Path, limits: WriterLimits | None = None, *, slot: int = 0, boot: str = BOOT
+) -> SlotWriter:
+    writer = SlotWriter(
         directory,
         slot,
-        f"{slot + 1:032x}",
-        WriterLimits(segment_bytes=segment_bytes),
+        boot,
+        limits or WriterLimits(fsync=Fsync.NEVER),
         wall_ns=time.time_ns,
+        monotonic_s=time.monotonic,
     )
-    writer.subjects({0: KEY})
-    for record in records:
-        assert writer.append(0, encode(record))
-        if segment_bytes < 1 << 20:
-            assert writer.flush(5)
-    assert writer.close(5)
+    writer.use(TABLE)
+    return writer
+
+
+def write(writer: SlotWriter, *records: tuple[int, bytes]) -> None:
+    """Write records, all of them."""
+    taken, error = writer.write(list(records))
+    assert (taken, error) == (len(records), None)
+
+
+def numbered(count: int, *, first: int = 0, size: int = 20) -> list[tuple[int, bytes]]:
+    """Records that say which they are, of three cells in turn."""
+    return [(n % 3, b"record %05d " % n + bytes(size)) for n in range(first, first + count)]
+
+
+def read_all(directory: Path, position: Position = START, **options: int) -> list[Batch]:
+    """Batches until there are no more records."""
+    reader = Reader(directory)
+    batches = []
+    try:
+        while True:
+            batches.append(reader.read(position, **options))
+            if batches[-1].next == position:
+                return batches
+            position = batches[-1].next
+    finally:
+        reader.close()
+
+
+def entries_of(batches: list[Batch]) -> list[Entry]:
+    return [entry for batch in batches for entry in batch.entries]
+
+
+def corrupt_of(batches: list[Batch]) -> dict[CellKey, int]:
+    total: dict[CellKey, int] = {}
+    for batch in batches:
+        for cell, count in batch.corrupt.items():
+            total[cell] = total.get(cell, 0) + count
+    return total
+
+
+def payloads(directory: Path) -> list[bytes]:
+    return [entry.payload for entry in entries_of(read_all(directory))]
+
+
+def segments(directory: Path, slot: int = 0) -> list[Path]:
+    """The files of a slot's segments that are not compressed, in order."""
+    paths = [segment_path(directory, slot, one) for one in sequences_of(directory, slot)]
+    return [path for path in paths if path.exists()]

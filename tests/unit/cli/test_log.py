@@ -4,7 +4,7 @@ import json
 
 import msgspec
 import pytest
-from harness.journals import NS, a_record, write_journal
+from harness.logged import NS, a_record, write_journal
 from typer.testing import CliRunner
 
 from sidecar.cli.application import build

@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from harness.journals import NS, a_record, write_journal
+from harness.logged import NS, a_record, write_journal
 
 from sidecar.control.recording.search import JournalSearch, Question
 from sidecar.errors import ClientError
