@@ -9,6 +9,7 @@ Which column is counted how is decided from it by `sidecar.baseline.blueprint`.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Final
@@ -20,8 +21,10 @@ from sidecar.baseline.counting import Value, Values, plain_numbers
 from sidecar.baseline.edges import FloatArray
 from sidecar.baseline.roles import Chunk, Roles
 from sidecar.baseline.sample import RowSample, SampledNumbers, SampledValues, capacity_for
+from sidecar.errors import ConfigError
 from sidecar.model.categories import category_of
 from sidecar.model.numbers import as_number
+from sidecar.payload.columns import MOST_COLUMNS
 
 CODES_AT_MOST: Final = 32
 """Integers with at most so many distinct values are codes of categories, not amounts."""
@@ -175,11 +178,11 @@ class Survey:
         return self._sample.size if self._sample is not None else 0
 
     def add(self, chunk: Chunk) -> None:
-        """The next rows."""
+        """The next rows. Raises ConfigError (too many columns)."""
         if self._sample is None:
             self._sample = RowSample(capacity_for(len(chunk.columns)), self._rng)
         chosen, places = self._sample.choose(chunk.rows)
-        self.names |= dict.fromkeys(chunk.columns)
+        self._meet(chunk.columns)
         for name in chunk.columns:
             if name not in self.columns and name not in self._unused:
                 self.columns[name] = ColumnSurvey(as_texts=name in self._as_texts)
@@ -199,6 +202,19 @@ class Survey:
             if name in self._values:
                 self._values[name].put(values, chosen, places)
         self.rows += chunk.rows
+
+    def _meet(self, names: Iterable[str]) -> None:
+        """Raises ConfigError for more features than any request may have."""
+        known = len(self.names)
+        self.names |= dict.fromkeys(names)
+        if len(self.names) > max(known, MOST_COLUMNS) and self.roles.strict:
+            features = sum(self.roles.is_feature(name) for name in self.names)
+            if features > MOST_COLUMNS:
+                raise ConfigError(
+                    f"{features} features so far, and a model has at most {MOST_COLUMNS} here; "
+                    f"are keys of the data values, such as {list(self.names)[-1]!r}?",
+                    path="--data",
+                )
 
     def numbers(self, name: str) -> FloatArray:
         """`float64[sampled_rows]`: the sampled values of a column, NaN where there is none."""

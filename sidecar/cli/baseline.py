@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Final
 from urllib.parse import urlencode
@@ -94,7 +95,8 @@ def build(
         typer.Option(help="Count into the columns of this baseline, to compare the two exactly."),
     ] = None,
     created: Annotated[
-        str | None, typer.Option(help="A time to write into the file; none is, unless given.")
+        str | None,
+        typer.Option(help="A time (ISO 8601) to write into the file; none is, unless given."),
     ] = None,
     from_live: Annotated[
         bool, typer.Option("--from-live", help="Of live traffic that a sidecar has seen.")
@@ -120,6 +122,22 @@ def build(
     files = [*(data or []), *(more or [])]
     if from_live == bool(files):
         raise ConfigError("give either --data FILE or --from-live", path="--data")
+    of_data = {
+        "--prediction": prediction,
+        "--score": score,
+        "--target": target_column,
+        "--segment": segment,
+        "--time": time,
+        "--business": business,
+        "--ignore": ignore,
+        "--categorical": categorical,
+        "--numeric": numeric,
+        "--positive": positive,
+        "--like": like,
+        "--created": created,
+    }
+    of_live = {"--route": route, "--window": window, "--snapshot": snapshot}
+    _require_none(of_data if from_live else of_live, "--from-live" if from_live else "--data")
     if from_live:
         query = {"model": model, "route": route, "window": window, "snapshot": snapshot}
         asked = urlencode({name: value for name, value in query.items() if value})
@@ -172,6 +190,22 @@ def diff(
         output.say(f"warning: {remark}")
 
 
+def _require_none(options: Mapping[str, object], beside: str) -> None:
+    """Refuse options that would say nothing."""
+    for option, value in options.items():
+        if value:
+            raise ConfigError(f"has no effect beside {beside}: leave it out", path=option)
+
+
+def _require_time(text: str) -> None:
+    try:
+        datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ConfigError(
+            f"expected a time such as 2026-03-01T12:00:00Z, found {text!r}", path="--created"
+        ) from error
+
+
 def _of_files(
     files: list[Path], model: str, roles: Roles, like: Path | None, created: str | None
 ) -> Baseline:
@@ -180,6 +214,8 @@ def _of_files(
     from sidecar.dataset.learning import PASSES, learn_from  # noqa: PLC0415
     from sidecar.dataset.provenance import provenance  # noqa: PLC0415
 
+    if created is not None:
+        _require_time(created)
     reference = read_baseline(like) if like is not None else None
     dataset = open_dataset(files)
     with _progress(PASSES * dataset.bytes) as advance:

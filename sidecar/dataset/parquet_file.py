@@ -52,7 +52,7 @@ class ParquetFile:
         size = self.path.stat().st_size
         with self._open() as file:
             total, rows, told = max(file.metadata.num_rows, 1), 0, 0
-            for batch in file.iter_batches(batch_size=CHUNK_ROWS):
+            for batch in self._batches(file):
                 names = batch.schema.names
                 columns = zip(names, batch.columns, strict=True)
                 yield batch.num_rows, {name: self._values(column) for name, column in columns}
@@ -63,10 +63,26 @@ class ParquetFile:
     def _open(self) -> Any:  # noqa: ANN401 - pyarrow has no types
         try:
             return self._arrow.parquet.ParquetFile(self.path)
-        except OSError as error:
-            raise unreadable(self.path, error) from error
-        except self._arrow.ArrowException as error:
-            raise ConfigError(f"not Parquet: {error}", path=str(self.path)) from error
+        except (OSError, self._arrow.ArrowException) as error:
+            raise self._refused(error) from error
+
+    def _batches(self, file: Any) -> Iterator[Any]:  # noqa: ANN401 - pyarrow has no types
+        """Damage inside of a file is found when its pages are read."""
+        batches = file.iter_batches(batch_size=CHUNK_ROWS)
+        while True:
+            try:
+                batch = next(batches, None)
+            except (OSError, self._arrow.ArrowException) as error:
+                raise self._refused(error) from error
+            if batch is None:
+                return
+            yield batch
+
+    def _refused(self, error: Exception) -> ConfigError:
+        """In words; damage is an OSError of pyarrow too, one without a number."""
+        if isinstance(error, OSError) and error.errno is not None:
+            return unreadable(self.path, error)
+        return ConfigError(f"not Parquet, or damaged: {error}", path=str(self.path))
 
     def _values(self, column: Any) -> Values:  # noqa: ANN401 - pyarrow has no types
         types = self._arrow.types

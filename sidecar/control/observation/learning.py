@@ -3,6 +3,9 @@
 The rows of all workers of one primary count together. A reference is made of them once: columns
 over all rows (a name that some rows lack is missing there), and for each segment key the values to
 tell apart: the listed ones, else the most frequent.
+
+Clients may choose names. As many are learned as one row may have; where each row has others, that
+is what the first rows have, and memory stays that of `rows_wanted` wide rows.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from sidecar.control.messages import Learned
 from sidecar.control.observation.subjects import Lesson
 from sidecar.model import CellKey
 from sidecar.payload import Protocol, Value
+from sidecar.payload.columns import MOST_COLUMNS
 
 
 class Lessons:
@@ -68,7 +72,14 @@ class _Collected:
     def add(self, learned: Learned, most: int) -> None:
         rows = learned.rows[:most]
         self.protocols[learned.protocol] += len(rows)
-        values = {name: [row[at] for row in rows] for at, name in enumerate(learned.names)}
+        room = MOST_COLUMNS - len(self._features)
+        new = [name for name in learned.names if name not in self._features]
+        left_out = frozenset(new[room:])
+        values = {
+            name: [row[at] for row in rows]
+            for at, name in enumerate(learned.names)
+            if name not in left_out
+        }
         _extend(self._features, values, self.count, len(rows))
         of_segments = {name: list(found[:most]) for name, found in learned.segments.items()}
         _extend(self._segments, of_segments, self.count, len(rows))  # type: ignore[arg-type]  # texts

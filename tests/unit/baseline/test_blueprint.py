@@ -153,6 +153,13 @@ def test_a_column_of_names_that_look_like_an_identifier_is_remarked_on():
     assert "is it an identifier? --ignore id leaves it out" in remark
 
 
+def test_more_features_than_a_request_may_have_are_refused_but_not_columns_without_use():
+    columns = {f"key-{number}": [1.0] for number in range(5000)}
+    with pytest.raises(ConfigError, match=r"5000 features so far.*'key-4999'"):
+        surveyed(columns)
+    assert surveyed(columns, Roles(ignore=tuple(columns)[:1000])).rows == 1
+
+
 def test_columns_with_a_role_are_no_features():
     columns = {name: np.arange(N) * 1.5 for name in "xptsbi"} | {"g": ["a", "b"] * 100}
     roles = Roles(

@@ -140,6 +140,9 @@ def test_what_is_strange_about_data_is_warned_of(run, tmp_path):
     [
         (["-m", "m"], "give either --data FILE or --from-live"),
         (["-m", "m", "-d", "d.csv", "--from-live"], "give either --data FILE or --from-live"),
+        (["-m", "m", "--from-live", "--target", "truth"], "--target: has no effect"),
+        (["-m", "m", "-d", "d.csv", "--window", "1h"], "--window: has no effect"),
+        (["-m", "m", "-d", "d.csv", "--created", "yesterday"], "expected a time"),
         (["-m", "m", "-d", "nowhere.csv"], "there is no such file"),
         (["-m", "m", "-d", "d.csv", "--target", "truht"], "did you mean `truth`"),
         (["-m", "m", "-d", "d.csv", "--time", "city"], "which is no time"),

@@ -192,6 +192,19 @@ def test_parquet_columns_become_numbers_texts_and_truths(tmp_path):
     assert sum(told) == file.stat().st_size
 
 
+def test_parquet_with_damaged_pages_is_refused_as_one_that_is_none(tmp_path):
+    file = tmp_path / "a.parquet"
+    table = pa.table({"a": [f"text {number % 100}" for number in range(50_000)]})
+    pyarrow.parquet.write_table(table, file, compression="zstd")
+    content = bytearray(file.read_bytes())
+    for place in range(len(content) // 2, len(content) // 2 + 200):
+        content[place] ^= 0x5A
+    file.write_bytes(content)
+    with pytest.raises(ConfigError, match="damaged") as refused:
+        list(ParquetFile(file).chunks(lambda _: None))
+    assert refused.value.path == str(file)
+
+
 def test_parquet_that_is_wrong_is_refused(tmp_path):
     nested = tmp_path / "nested.parquet"
     pyarrow.parquet.write_table(pa.table({"a": [[1, 2]]}), nested)

@@ -185,6 +185,19 @@ def test_names_that_some_rows_lack_are_missing_there():
     assert sum(made.segments[0].rows) == 100
 
 
+def test_rows_that_all_have_other_names_teach_no_more_columns_than_one_row_may_have(monkeypatch):
+    monkeypatch.setattr("sidecar.control.observation.learning.MOST_COLUMNS", 3)
+    lessons = Lessons()
+    for number in range(10):
+        names = ("length", f"key-{number}")
+        lessons.take(
+            rows(10, names=names, rows=[[1.0 + n, 2.0] for n in range(10)]), rows_wanted=100
+        )
+    made = lessons.made(PRIMARY, [segment()]).baseline
+    assert made.features == ("length", "key-0", "key-1")
+    assert [made.distribution(name).missing for name in made.features] == [0, 90, 90]
+
+
 def test_rows_without_features_teach_the_values_of_segments_and_what_is_spoken():
     lessons = Lessons()
     bare = {"names": (), "rows": [[] for _ in range(100)], "predictions": [], "scores": []}
