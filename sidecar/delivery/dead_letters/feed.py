@@ -11,7 +11,8 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Final
 
-from sidecar.delivery.dead_letters.jobs import Due, Job, Jobs
+from sidecar.delivery.dead_letters.job_store import JobStore
+from sidecar.delivery.dead_letters.jobs import Due, Job
 from sidecar.delivery.dead_letters.letters import DeadLetterClass
 
 PAGE: Final = 256
@@ -24,7 +25,7 @@ PORTION_BYTES: Final = 1024 * 1024
 class Feed:
     """The letters of one job that are not dealt with yet."""
 
-    def __init__(self, jobs: Jobs, job: Job) -> None:
+    def __init__(self, jobs: JobStore, job: Job) -> None:
         self._jobs = jobs
         self._job = job
         self._turn = asyncio.Lock()

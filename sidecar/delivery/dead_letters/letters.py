@@ -124,27 +124,6 @@ class Content(Struct, frozen=True, kw_only=True):
     answer: Answer | None
 
 
-def obstacle_of(record: Record) -> Obstacle | None:
-    """What keeps this request from being sent again, None: nothing."""
-    captured = record.captured
-    if captured is None:
-        return Obstacle.NOT_KEPT
-    if captured.request_redacted or captured.request_withheld is not None:
-        return Obstacle.REDACTED
-    if captured.request_cut >= 0:
-        return Obstacle.CUT
-    if captured.request_body is None and record.request_bytes > 0:
-        return Obstacle.NOT_KEPT
-    return None
-
-
-def reason_of_failure(record: Record) -> str:
-    """Why a prediction failed, as the record tells it."""
-    if record.failure is not None:
-        return record.failure
-    return f"answered {record.status}" if record.status else record.outcome
-
-
 def shortened(text: str) -> str:
     """A text on one line, and of bounded length."""
     line = " ".join(text.split())

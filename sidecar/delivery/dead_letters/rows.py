@@ -9,8 +9,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from msgspec import Struct
-
+from sidecar.delivery.dead_letters.arrivals import Arrival
 from sidecar.delivery.dead_letters.letters import (
     Answer,
     DeadLetterClass,
@@ -29,27 +28,6 @@ COLUMNS: Final = (
 
 Kept = Answer | None
 """What a letter holds of a replay."""
-
-
-class Arrival(Struct, frozen=True, kw_only=True):
-    """A letter that comes in: what its row is made of, and the encoded record."""
-
-    class_: DeadLetterClass
-    sink: str
-    record_id: str
-    request_id: str
-    at_ns: int
-    route: str
-    model: str
-    role: str
-    status: int
-    outcome: str
-    failure: str | None
-    method: str
-    path: str
-    reason: str
-    obstacle: Obstacle | None
-    record: bytes
 
 
 def insert(connection: sqlite3.Connection, one: Arrival, now_ns: int) -> bool:

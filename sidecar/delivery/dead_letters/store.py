@@ -24,6 +24,11 @@ from typing import Final
 from msgspec import Struct
 
 from sidecar.delivery.dead_letters import bounds, rows
+from sidecar.delivery.dead_letters.arrivals import (
+    Arrival,
+    of_failed_prediction,
+    of_refused_record,
+)
 from sidecar.delivery.dead_letters.bounds import Bounds, PurgeReason
 from sidecar.delivery.dead_letters.database import Database, StoreUnavailable
 from sidecar.delivery.dead_letters.figures import (
@@ -32,22 +37,18 @@ from sidecar.delivery.dead_letters.figures import (
     Figures,
     read_figures,
 )
-from sidecar.delivery.dead_letters.jobs import Jobs
+from sidecar.delivery.dead_letters.job_store import JobStore
 from sidecar.delivery.dead_letters.letters import (
     Content,
     DeadLetterClass,
     Letter,
     LetterState,
     Obstacle,
-    obstacle_of,
-    reason_of_failure,
-    shortened,
 )
-from sidecar.delivery.dead_letters.rows import Arrival
 from sidecar.delivery.dead_letters.selection import Filter
 from sidecar.delivery.sink import Item
 from sidecar.errors import ClientError
-from sidecar.records import Record, RecordError, decode, encode
+from sidecar.records import Record, RecordError, decode
 
 LONGEST_PAGE: Final = 500
 """Letters in one page of a list."""
@@ -104,7 +105,7 @@ class DeadLetterStore:
         self._limits = limits
         self._wall_ns = wall_ns
         self._database = Database(path, wall_ns=wall_ns, after_write=self._look)
-        self.jobs = Jobs(self._database, wall_ns=wall_ns, ids=ids)
+        self.jobs = JobStore(self._database, wall_ns=wall_ns, ids=ids)
 
     @property
     def put_aside(self) -> int:
@@ -154,29 +155,13 @@ class DeadLetterStore:
         """
         return await self._add(
             DeadLetterClass.PREDICTION_FAILED,
-            [
-                _arrival(
-                    DeadLetterClass.PREDICTION_FAILED,
-                    record,
-                    encode(record),
-                    reason=reason_of_failure(record),
-                    obstacle=obstacle_of(record),
-                )
-                for record in records
-            ],
+            [of_failed_prediction(record) for record in records],
         )
 
     async def add_refused(self, sink: str, items: Sequence[Item], reasons: Sequence[str]) -> None:
         """Keep records that a sink will not take. Raises OSError; then none of them was added."""
         arrivals = [
-            _arrival(
-                DeadLetterClass.DELIVERY_FAILED,
-                item.record,
-                item.payload,
-                record_id=item.id,
-                sink=sink,
-                reason=reason,
-            )
+            of_refused_record(sink, item, reason)
             for item, reason in zip(items, reasons, strict=True)
         ]
         try:
@@ -312,36 +297,6 @@ class DeadLetterStore:
 
     def _look(self, connection: sqlite3.Connection) -> None:
         self.figures = read_figures(connection)
-
-
-def _arrival(
-    class_: DeadLetterClass,
-    record: Record,
-    encoded: bytes,
-    *,
-    reason: str,
-    record_id: str | None = None,
-    sink: str = "",
-    obstacle: Obstacle | None = None,
-) -> Arrival:
-    return Arrival(
-        class_=class_,
-        sink=sink,
-        record_id=record.id if record_id is None else record_id,
-        request_id=record.request_id,
-        at_ns=record.at_ns,
-        route=record.route,
-        model=record.model,
-        role=record.role,
-        status=record.status,
-        outcome=record.outcome,
-        failure=record.failure,
-        method=record.method,
-        path=shortened(record.path),
-        reason=shortened(reason),
-        obstacle=obstacle,
-        record=encoded,
-    )
 
 
 def _portion(

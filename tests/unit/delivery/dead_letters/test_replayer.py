@@ -22,7 +22,8 @@ from sidecar.delivery.dead_letters import (
     Replay,
     Replayer,
 )
-from sidecar.delivery.dead_letters.jobs import MOST_UNFINISHED, Outcome
+from sidecar.delivery.dead_letters.job_store import MOST_UNFINISHED
+from sidecar.delivery.dead_letters.jobs import Outcome
 from sidecar.delivery.dead_letters.model_target import KEPT_ANSWER_BYTES
 from sidecar.delivery.dead_letters.run import GIVE_UP_AFTER, Pace
 from sidecar.errors import ClientError
