@@ -118,8 +118,18 @@ def alerts_view(
         state.alerts.values(),
         key=lambda one: (not one.state.fires, -one.severity.rank, one.alertname, one.labels),
     )
+    outranked = inhibited(alerts)
     return AlertsView(
-        alerts=tuple(_alert(one, policy, state, silences, now_ns) for one in alerts),
+        alerts=tuple(
+            _alert(
+                one,
+                policy,
+                state,
+                silenced_by=silenced_by(one, silences, now_ns),
+                inhibited=one.fingerprint in outranked,
+            )
+            for one in alerts
+        ),
         rules=tuple(_rule(rule, state.seen.get(rule.name, 0)) for rule in policy.rules),
         receivers=tuple(
             ReceiverView(
@@ -149,7 +159,12 @@ def silence_view(silence: Silence) -> SilenceView:
 
 
 def _alert(
-    alert: Alert, policy: Policy, state: AlertState, silences: Sequence[Silence], now_ns: int
+    alert: Alert,
+    policy: Policy,
+    state: AlertState,
+    *,
+    silenced_by: tuple[str, ...],
+    inhibited: bool,
 ) -> AlertView:
     rule = policy.rule(alert.alertname)
     tier = None if rule is None else rule.tier(alert.severity)
@@ -170,8 +185,8 @@ def _alert(
         told=tuple(
             name for name, ledger in state.ledgers.items() if ledger.told.get(alert.episode)
         ),
-        silenced_by=silenced_by(alert, silences, now_ns),
-        inhibited=inhibited(alert, state.alerts.values()),
+        silenced_by=silenced_by,
+        inhibited=inhibited,
         summary=said.summary,
         description=said.description,
         runbook_url=said.runbook_url,

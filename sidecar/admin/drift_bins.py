@@ -25,18 +25,20 @@ from sidecar.admin.drift_views import (
 )
 from sidecar.control.drift import FeatureDetail
 from sidecar.control.observation import OTHER
+from sidecar.drift.psi import FLOOR
 from sidecar.model import ColumnKind, Role
 from sidecar.sketch import Column, Distribution
-
-FLOOR: Final = 1e-4
-"""Least share in the PSI that is shown, as in `sidecar.drift.psi`."""
 
 _CATEGORIES_NAMED: Final = 3
 _NS_PER_MS: Final = 1_000_000
 
 
 class OutcomeView(Struct, frozen=True, kw_only=True):
-    """How rows fared; null where there were none."""
+    """How rows fared; null where there were none.
+
+    `mean_ms` is low by the share of rows that clients aborted: these are counted, and have no
+    latency that says something of the model.
+    """
 
     rows: int
     failed: int

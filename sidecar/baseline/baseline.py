@@ -54,6 +54,8 @@ class Baseline:
     measured:      one per measure of requests; empty when learned from files
     positive:      the category of predictions that counts as positive, when there is one
     provisional:   learned from the first rows that came; nobody has accepted it
+    content_hash:  the same for baselines that hold the same counts, 16 hexadecimal digits; where
+                   they come from does not matter
     """
 
     model: str
@@ -68,6 +70,7 @@ class Baseline:
     traffic: Traffic | None = None
     span: TimeSpan | None = None
     provenance: Provenance = field(default_factory=Provenance)
+    content_hash: str = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         parts = [column.part for column in self.columns]
@@ -82,6 +85,8 @@ class Baseline:
             for distributions in segment.distributions:
                 if tuple(one.column for one in distributions) != self.columns:
                     raise ValueError(f"segment {segment.name} has other columns")
+        # Once: with 50 segments it takes 20 ms, and every look at the status shows it.
+        object.__setattr__(self, "content_hash", self._hashed())
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -98,21 +103,6 @@ class Baseline:
         """The names of the features, in the order of the data."""
         return tuple(one.name for one in self.columns if one.part is ColumnPart.FEATURE)
 
-    @property
-    def content_hash(self) -> str:
-        """The same for baselines that hold the same counts, 16 hexadecimal digits.
-
-        Where they come from does not matter.
-        """
-        digest = hashlib.blake2b(digest_size=8)
-        for name, distributions in self._groups():
-            digest.update(msgspec.json.encode(name))
-            for one in distributions:
-                digest.update(one.column.content_hash.encode())
-                digest.update(one.counts.astype("<i8").tobytes())
-                digest.update(one.sums.astype("<f8").tobytes())
-        return digest.hexdigest()
-
     def distribution(
         self, column: str | Column, segment: str | None = None, value: str | None = None
     ) -> Distribution:
@@ -127,6 +117,16 @@ class Baseline:
             if one.name == segment:
                 return _named(column, one.distributions[one.place(value)])
         raise KeyError(segment)
+
+    def _hashed(self) -> str:
+        digest = hashlib.blake2b(digest_size=8)
+        for name, distributions in self._groups():
+            digest.update(msgspec.json.encode(name))
+            for one in distributions:
+                digest.update(one.column.content_hash.encode())
+                digest.update(one.counts.astype("<i8").tobytes())
+                digest.update(one.sums.astype("<f8").tobytes())
+        return digest.hexdigest()
 
     def _groups(self) -> Iterable[tuple[list[str | None], tuple[Distribution, ...]]]:
         yield [], self.distributions

@@ -87,11 +87,11 @@ def seasonal(baseline: Sequence[Verdict], season: Sequence[Verdict]) -> Iterator
     It says something of an alarm and takes none back: a shift that has lasted for longer than the
     season looks the same.
     """
-    before = {verdict.feature: verdict for verdict in season}
+    steady = {(one.part, one.feature): one for one in season if _is_steady(one)}
     found = [
-        (verdict, before[verdict.feature])
+        (verdict, steady[verdict.part, verdict.feature])
         for verdict in _strongest_first([one for one in baseline if one.alarms])
-        if verdict.feature in before and _is_steady(before[verdict.feature])
+        if (verdict.part, verdict.feature) in steady
     ]
     if not found:
         return

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from sidecar.config.matchers import MatcherText, accepts_labels, objection
 from sidecar.control.alerts.lifecycle import Alert
+from sidecar.control.alerts.samples import Labels
 from sidecar.control.alerts.windows import NS_PER_S
 from sidecar.errors import ClientError
 
@@ -42,14 +43,21 @@ def silenced_by(alert: Alert, silences: Iterable[Silence], now_ns: int) -> tuple
     return tuple(silence.id for silence in silences if silence.holds(alert, now_ns))
 
 
-def inhibited(alert: Alert, alerts: Iterable[Alert]) -> bool:
-    """Whether a worse tier of the same rule fires for the same labels: that one is told then."""
-    return any(
-        other.state.fires
-        and other.alertname == alert.alertname
-        and other.labels == alert.labels
-        and other.severity.rank > alert.severity.rank
-        for other in alerts
+def inhibited(alerts: Iterable[Alert]) -> frozenset[str]:
+    """The fingerprints of those for whose labels a worse tier of their rule fires.
+
+    That one is told then.
+    """
+    known = list(alerts)
+    worst: dict[tuple[str, Labels], int] = {}
+    for alert in known:
+        if alert.state.fires:
+            series = alert.alertname, alert.labels
+            worst[series] = max(worst.get(series, 0), alert.severity.rank)
+    return frozenset(
+        alert.fingerprint
+        for alert in known
+        if worst.get((alert.alertname, alert.labels), 0) > alert.severity.rank
     )
 
 

@@ -54,10 +54,8 @@ def step(
     found = evaluate(policy, state.windows, state.alerts, by_name(samples, policy.series), now_ns)
     firing = [alert for alert in found.alerts.values() if alert.state.fires]
     held = tuple(silences)
-    muted = {
-        alert.fingerprint
-        for alert in firing
-        if inhibited(alert, firing) or silenced_by(alert, held, now_ns)
+    muted = inhibited(firing) | {
+        alert.fingerprint for alert in firing if silenced_by(alert, held, now_ns)
     }
     ledgers, messages = grouping.gathered(policy, state.ledgers, firing, found.ended, muted, now_ns)
     after = AlertState(

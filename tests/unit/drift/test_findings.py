@@ -50,6 +50,13 @@ def test_without_a_like_week_a_shift_is_not_seasonal(then):
     assert FindingKind.SEASONAL not in kinds(judged({"age": SHIFTED}), week=then)
 
 
+def test_a_score_is_not_taken_for_the_feature_of_its_name():
+    now = judged({"score": SHIFTED})
+    then = judged({"score": SAME}, against="week", parts=SCORE)
+
+    assert FindingKind.SEASONAL not in kinds(now, week=then)
+
+
 def test_many_small_shifts_are_told_together():
     (found,) = summarise({"baseline": judged(named(30, LARGER))})
 
