@@ -2,7 +2,8 @@
 
 A round goes model by model, each in a thread, so that the controller answers meanwhile. One of them
 computes at a time, rounds and questions taking turns, so that drift never takes more than one core;
-what a round took is shown (`Round.duration_s`).
+what a round took is shown (`Round.duration_s`). A model that cannot be judged, since our own code
+or a snapshot is at fault, is said and left out of the round: the others are not kept waiting by it.
 
 Must not know: HTTP, metrics, alerts.
 """
@@ -10,9 +11,10 @@ Must not know: HTTP, metrics, alerts.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Final, Protocol
 
 from sidecar.baseline import Baseline
 from sidecar.config.monitoring import DriftSettings, MonitorSettings
@@ -27,6 +29,8 @@ from sidecar.control.drift.samples import BaselineSample
 from sidecar.control.observation import History, Watched
 from sidecar.errors import ClientError
 from sidecar.model import CellKey
+
+log: Final = logging.getLogger("sidecar.control")
 
 
 class Observed(Protocol):
@@ -75,9 +79,15 @@ class DriftWatch:
         everything, started_s = Question(), self._monotonic_s()
         async with self._turn:
             watched = self._observed.watched()
-            found = [
-                await asyncio.to_thread(self._judge, one, stamp_ns, everything) for one in watched
-            ]
+            found = []
+            for one in watched:
+                try:
+                    found.append(await asyncio.to_thread(self._judge, one, stamp_ns, everything))
+                except Exception:
+                    log.exception(
+                        "a model could not be judged",
+                        extra={"route": one.key.route, "model": one.key.model},
+                    )
             owners = {one.owner for one in watched}
             self._prepared = {
                 owner: prepared for owner, prepared in self._prepared.items() if owner in owners

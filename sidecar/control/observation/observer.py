@@ -289,7 +289,7 @@ class Observer:
             for call in self.after_snapshot:
                 try:
                     await call(stamp_ns)
-                except Exception:  # a bug in a judgement must not end the counting
+                except Exception:  # a bug in what follows must not end the counting
                     log.exception("what follows a snapshot failed")
 
     async def take(self) -> int:

@@ -107,6 +107,25 @@ def test_the_same_hour_of_yesterday_is_a_reference_and_makes_a_shift_seasonal(wo
     assert (seasonal.kind, seasonal.features) == (FindingKind.SEASONAL, ("x0",))
 
 
+def test_a_model_that_cannot_be_judged_is_said_and_holds_up_no_other(world, baseline, caplog):
+    world.add(baseline, model="next")
+    world.pass_rows(rows(5_000, seed=2))
+    broken = world.history.window
+
+    def window(owner, *wanted, **more):
+        if owner == "owner-0":
+            raise ValueError("a number fell between the snapshots")
+        return broken(owner, *wanted, **more)
+
+    world.history.window = window
+    found = world.judged()
+    assert [watch.key.model for watch in found.watches] == ["next"]
+    assert found.taken_ns == world.now_ns
+    assert [(one.message, one.model) for one in caplog.records] == [
+        ("a model could not be judged", "stable")
+    ]
+
+
 def test_a_pinned_snapshot_is_a_reference_under_its_name(world):
     world.configure(references=("launch",))
     world.pass_rows(rows(5_000, seed=2))
