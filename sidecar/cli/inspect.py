@@ -15,10 +15,10 @@ from typing import Annotated, Final
 import msgspec
 import typer
 
-from sidecar.baseline import decode as decode_baseline
 from sidecar.cli import output
 from sidecar.cli.options import JsonOption
 from sidecar.cli.payload_report import Reading, report, show
+from sidecar.config.baselines import read_baseline
 from sidecar.config.load import load
 from sidecar.config.problems import did_you_mean
 from sidecar.config.settings import RouteSettings, Settings
@@ -27,6 +27,8 @@ from sidecar.payload import Body, PayloadSettings, Protocol
 
 NOT_READ: Final = 1
 DEFAULT_CONFIG: Final = Path("sidecar.yaml")
+LARGEST_BYTES: Final = 256 * 1024 * 1024
+"""No body is read that is nearly as large; who pipes a data set in should not wait for the end."""
 
 
 def register(app: typer.Typer) -> None:
@@ -81,7 +83,7 @@ def inspect(
     """
     reading = _reading(config, model, route, codec)
     fields = dict(_field(text) for text in header or ())
-    request = _request(sys.stdin.buffer.read(), path, content_type, fields)
+    request = _request(_standard_input(), path, content_type, fields)
     answer = None
     if response is not None:
         answer = Body(_content(response), path.encode(), response_type.encode())
@@ -144,10 +146,19 @@ def _names(settings: Settings, model: str) -> tuple[str, ...]:
     if file is None:
         return ()
     try:
-        return decode_baseline(Path(file).read_text(encoding="utf-8")).features
-    except OSError as error:
-        output.say(f"note: the baseline {file} gives no names: {error.strerror}")
+        return read_baseline(file).features
+    except ConfigError as error:
+        output.say(f"note: the baseline gives no names: {error}")
         return ()
+
+
+def _standard_input() -> bytes:
+    if sys.stdin.isatty():
+        output.say("Waiting for a request on standard input; Ctrl-D ends it.")
+    content = sys.stdin.buffer.read(LARGEST_BYTES + 1)
+    if len(content) > LARGEST_BYTES:
+        raise ConfigError(f"more than {LARGEST_BYTES >> 20} MiB, and no request", path="stdin")
+    return content
 
 
 def _request(data: bytes, path: str, content_type: str, fields: dict[str, str]) -> Body:

@@ -54,4 +54,6 @@ def table(
 
 
 def _shown(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    """A cell on one line. Names and categories come from clients: none may move the cursor."""
+    text = f"{value:.4g}" if isinstance(value, float) else str(value)
+    return text if text.isprintable() else json.dumps(text)

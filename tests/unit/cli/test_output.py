@@ -52,6 +52,12 @@ def test_a_word_that_matters_has_its_colour_and_no_other_cell(monkeypatch):
     assert "mmajority" not in terminal.getvalue()
 
 
+@pytest.mark.parametrize("name", ["\x1b[2Jage", "a\tb", "a\nb", "a\u202eb"])
+def test_a_name_that_a_client_chose_moves_no_cursor_and_makes_no_row(capsys, name):
+    output.table(["feature"], [[name]])
+    assert capsys.readouterr().out == f"feature\n{json.dumps(name)}\n"
+
+
 def test_data_is_json_on_stdout_and_words_go_to_stderr(capsys):
     output.data({"a": "ü"})
     output.say("words")
