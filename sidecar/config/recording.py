@@ -85,7 +85,7 @@ class JournalSettings(_Settings, frozen=True, kw_only=True):
     segment: Annotated[Size, _doc("A file of this size is closed, and the next begun.")] = Size(
         64 * 1024 * 1024
     )
-    segment_age: Annotated[Duration, _doc("A file of this age is closed, too.")] = Duration(60)
+    segment_age: Annotated[Duration, _doc("A file of this age is closed, too.")] = Duration(600)
     fsync: Annotated[
         Fsync,
         _doc(

@@ -341,7 +341,8 @@ class Pump:
             )
         finally:
             await self._caller.close()
-            self._thread.shutdown(wait=False, cancel_futures=True)
+            self._thread.submit(self._source.close)
+            self._thread.shutdown(wait=False)
 
     def _is_due(self, since_ns: int, every_s: float) -> bool:
         return self._monotonic_ns() - since_ns >= every_s * NS_PER_S

@@ -6,16 +6,22 @@ its own, one call at a time.
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 from typing import Protocol
 
 from msgspec import Struct
 
 from sidecar.delivery.sink import Item
-from sidecar.journal import Cursor, Entry, Position, Quarantine, Reader, Standing
+from sidecar.journal import (
+    Cursor,
+    Entry,
+    Position,
+    Quarantine,
+    Reader,
+    Standing,
+    bytes_behind,
+)
 from sidecar.journal.retention import Segment, count_after
-from sidecar.journal.segments import COMPRESSED, segment_path, sequences_of, slots_of
 from sidecar.model import CellKey, StatusClass
 from sidecar.records import Record, RecordError, decode
 
@@ -61,6 +67,10 @@ class Source(Protocol):
         """Records of a segment after a position, by model. Raises OSError, SidecarError."""
         ...
 
+    def close(self) -> None:
+        """Let go of files."""
+        ...
+
 
 class JournalSource:
     """The journal in `directory`, for the consumer whose cursor this is."""
@@ -100,26 +110,16 @@ class JournalSource:
         self._cursor.save(standing)
 
     def ahead_bytes(self, position: Position) -> int:
-        """Bytes of the journal's files after a position; of compressed ones, as they lie there."""
-        ahead = 0
-        for slot in slots_of(self._directory):
-            at = position.of(slot)
-            for sequence in sequences_of(self._directory, slot):
-                if sequence >= at.sequence:
-                    read = at.offset if sequence == at.sequence else 0
-                    ahead += max(self._size(slot, sequence) - read, 0)
-        return ahead
+        """Bytes of the journal's files after a position; see `Source`."""
+        return bytes_behind(self._directory, position)
 
     def count_after(self, segment: Segment, position: Position) -> dict[str, int]:
         """Records of a segment after a position, by model; see `Source`."""
         return _by_model(count_after(self._directory, segment, position))
 
-    def _size(self, slot: int, sequence: int) -> int:
-        path = segment_path(self._directory, slot, sequence)
-        for one in (path, path.with_suffix(COMPRESSED)):
-            with contextlib.suppress(FileNotFoundError):
-                return one.stat().st_size
-        return 0
+    def close(self) -> None:
+        """Let go of the files: a segment that was deleted takes its place until then."""
+        self._reader.close()
 
 
 def _by_model(cells: dict[CellKey, int]) -> dict[str, int]:

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
 from sidecar.errors import ConfigError
+from sidecar.journal.files import FILE_MODE, sync_directory
 
 if TYPE_CHECKING:
     from types import ModuleType
 
 LEVEL: Final = 3
 _CHUNK_BYTES: Final = 1024 * 1024
-_FILE_MODE: Final = 0o600
 
 
 class Decompressed:
@@ -53,7 +53,7 @@ def compress_file(path: Path, compressed: Path) -> int:
     temporary = compressed.with_name(f"{compressed.name}.new")
     status = path.stat()
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _FILE_MODE)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, FILE_MODE)
         with path.open("rb") as source, os.fdopen(descriptor, "wb") as target:
             compressor.copy_stream(
                 source, target, size=status.st_size, read_size=_CHUNK_BYTES, write_size=_CHUNK_BYTES
@@ -63,6 +63,7 @@ def compress_file(path: Path, compressed: Path) -> int:
             size = target.tell()
         os.utime(temporary, ns=(status.st_atime_ns, status.st_mtime_ns))
         temporary.replace(compressed)
+        sync_directory(path.parent)  # or a power cut could leave neither name
     except OSError:
         with contextlib.suppress(OSError):
             temporary.unlink()

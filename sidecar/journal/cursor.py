@@ -12,9 +12,8 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from sidecar.journal.files import put_aside, replace_file
+from sidecar.journal.files import PRIVATE, put_aside, replace_file
 from sidecar.journal.position import START, Position
-from sidecar.journal.segments import PRIVATE
 
 
 class Standing(Struct, frozen=True, kw_only=True):

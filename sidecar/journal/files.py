@@ -1,4 +1,7 @@
-"""Small files that are replaced whole or not at all."""
+"""What all files of a journal have in common: who may read them, and when they are there for good.
+
+Small files are replaced whole or not at all.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,8 @@ import os
 from pathlib import Path
 from typing import Final
 
-from sidecar.journal.segment_writer import sync_directory
-from sidecar.journal.segments import FILE_MODE
+PRIVATE: Final = 0o700
+FILE_MODE: Final = 0o600
 
 log: Final = logging.getLogger("sidecar.journal")
 
@@ -29,6 +32,15 @@ def replace_file(path: Path, content: bytes) -> None:
             temporary.unlink()
         raise
     sync_directory(path.parent)
+
+
+def sync_directory(directory: Path) -> None:
+    """Force names made or removed in a directory to the disk. Raises OSError."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)  # open(2) promises nothing about directory entries
+    finally:
+        os.close(descriptor)
 
 
 def put_aside(path: Path, error: Exception) -> None:

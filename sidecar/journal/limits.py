@@ -12,7 +12,7 @@ class WriterLimits:
     """Of one worker's writer."""
 
     segment_bytes: int = 64 * 1024 * 1024
-    segment_age_s: float = 60.0
+    segment_age_s: float = 600.0
     fsync: Fsync = Fsync.INTERVAL
     fsync_interval_s: float = 0.5
     queue_bytes: int = 16 * 1024 * 1024

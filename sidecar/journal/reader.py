@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from sidecar.journal.position import Position
 from sidecar.journal.quarantine import Quarantine
-from sidecar.journal.segments import segment_bytes, sequences_of, slots_of
+from sidecar.journal.segments import SlotListing, segment_bytes, slots_of
 from sidecar.journal.slot_reader import Entry, SlotReader
 from sidecar.model.cells import CellKey
 
@@ -92,12 +92,19 @@ def read(
 
 
 def bytes_behind(directory: Path, position: Position) -> int:
-    """About how many bytes of segments a consumer at `position` has yet to read."""
+    """About how many bytes of segments a consumer at `position` has yet to read.
+
+    Of compressed ones, as they lie there. Raises OSError.
+    """
     total = 0
     for slot in slots_of(directory):
         at = position.of(slot)
-        for sequence in sequences_of(directory, slot):
-            if sequence >= at.sequence:
-                size = segment_bytes(directory, slot, sequence)
-                total += size if sequence > at.sequence else max(size - at.offset, 0)
+        sequence: int | None = at.sequence
+        size = segment_bytes(directory, slot, at.sequence)
+        total -= min(at.offset, size)
+        if not size:  # read to the end and deleted, or nothing was read yet
+            sequence = SlotListing(directory, slot).after(at.sequence)
+        while sequence is not None and (size := segment_bytes(directory, slot, sequence)):
+            total += size
+            sequence += 1
     return total

@@ -16,9 +16,10 @@ and leaves an empty one behind: from it the next writer knows where numbers go o
 from __future__ import annotations
 
 import contextlib
+import sys
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -30,8 +31,7 @@ from sidecar.journal.reader import Reader
 from sidecar.journal.segments import (
     COMPRESSED,
     SUFFIX,
-    segment_path,
-    sequences_of,
+    files_of,
     slots_of,
     writer_lives,
 )
@@ -94,14 +94,22 @@ def survey(directory: Path) -> list[Segment]:
     found = []
     for slot in slots_of(directory):
         lives = writer_lives(directory, slot)
-        sequences = sequences_of(directory, slot)
+        files = files_of(directory, slot)
         latest_ns = 0
-        for sequence in sequences:
-            last = sequence == sequences[-1]
-            segment = _segment(directory, slot, sequence, last=last, lives=lives)
-            if segment is not None:
-                latest_ns = max(latest_ns, segment.ended_ns)
-                found.append(replace(segment, ended_ns=latest_ns))
+        for file in files:
+            latest_ns = max(latest_ns, file.ended_ns)
+            last = file is files[-1]
+            found.append(
+                Segment(
+                    slot=slot,
+                    sequence=file.sequence,
+                    path=file.path,
+                    size_bytes=file.size_bytes,
+                    ended_ns=latest_ns,
+                    last=last,
+                    open=last and lives,
+                )
+            )
     return sorted(found, key=lambda one: (one.ended_ns, one.slot, one.sequence))
 
 
@@ -120,11 +128,12 @@ def plan_retention(
     """
     before_ns = now_ns - int(bounds.age_s * 1e9)
     gone = [one for one in segments if one.ended_ns < before_ns and not one.open]
-    for slot in sorted({one.slot for one in segments}):
-        kept = [one for one in segments if one.slot == slot and one not in gone]
-        gone += _oldest(kept, positions, bounds.slot_bytes)
-    kept = [one for one in segments if one not in gone]
-    gone += _oldest(kept, positions, bounds.total_bytes)
+    by_slot: dict[int, list[Segment]] = {}
+    for segment in _without(segments, gone):
+        by_slot.setdefault(segment.slot, []).append(segment)
+    for slot in sorted(by_slot):
+        gone += _oldest(by_slot[slot], positions, bounds.slot_bytes)
+    gone += _oldest(_without(segments, gone), positions, bounds.total_bytes)
     return Plan(
         free=tuple(one for one in gone if not _needed(one, positions)),
         expired=tuple(one for one in gone if _needed(one, positions)),
@@ -169,7 +178,7 @@ def remove(directory: Path, segment: Segment, wall_ns: Callable[[], int]) -> Non
     That it is gone already is no error.
     """
     if segment.last:
-        limits = WriterLimits(fsync=Fsync.ALWAYS)
+        limits = WriterLimits(fsync=Fsync.ALWAYS, most_bytes=sys.maxsize)  # it makes room
         heir = SlotWriter(
             directory, segment.slot, NO_BOOT, limits, wall_ns=wall_ns, monotonic_s=time.monotonic
         )
@@ -189,23 +198,10 @@ def compress(segment: Segment) -> int:
     return compress_file(segment.path, segment.path.with_suffix(COMPRESSED))
 
 
-def _segment(
-    directory: Path, slot: int, sequence: int, *, last: bool, lives: bool
-) -> Segment | None:
-    plain = segment_path(directory, slot, sequence)
-    for path in (plain, plain.with_suffix(COMPRESSED)):
-        with contextlib.suppress(FileNotFoundError):
-            status = path.stat()
-            return Segment(
-                slot=slot,
-                sequence=sequence,
-                path=path,
-                size_bytes=status.st_size,
-                ended_ns=status.st_mtime_ns,
-                last=last,
-                open=last and lives,
-            )
-    return None
+def _without(segments: Sequence[Segment], gone: Sequence[Segment]) -> list[Segment]:
+    """Those that stay: there are ten thousands of them after a quiet week."""
+    names = {(one.slot, one.sequence) for one in gone}
+    return [one for one in segments if (one.slot, one.sequence) not in names]
 
 
 def _needed(segment: Segment, positions: Collection[Position]) -> bool:

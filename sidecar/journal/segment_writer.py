@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final
 from zlib import crc32
 
+from sidecar.journal.files import FILE_MODE
 from sidecar.journal.layout import (
     FRAME_BYTES,
     Head,
@@ -30,7 +31,6 @@ from sidecar.journal.layout import (
     pack_rest,
     pack_start,
 )
-from sidecar.journal.segments import FILE_MODE
 
 Item = tuple[int, bytes]
 """A record to be written: subject, payload."""
@@ -123,12 +123,3 @@ class SegmentWriter:
     def _cut_back(self) -> None:
         with contextlib.suppress(OSError):  # readers can tell half a frame, too
             os.ftruncate(self._descriptor, self.size_bytes)
-
-
-def sync_directory(directory: Path) -> None:
-    """Force names made or removed in a directory to the disk. Raises OSError."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)  # open(2) promises nothing about directory entries
-    finally:
-        os.close(descriptor)

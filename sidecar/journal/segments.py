@@ -15,14 +15,13 @@ import errno
 import fcntl
 import os
 import re
+from bisect import bisect_right
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from sidecar.errors import ConfigError
 from sidecar.journal.compression import Decompressed
 
-PRIVATE: Final = 0o700
-FILE_MODE: Final = 0o600
 SUFFIX: Final = ".seg"
 COMPRESSED: Final = ".seg.zst"
 
@@ -69,6 +68,67 @@ def sequences_of(directory: Path, slot: int) -> list[int]:
     return sorted({int(found[1]) for found in matches if found is not None})
 
 
+class SegmentFile(NamedTuple):
+    """A segment as it lies there; `ended_ns` is the wall clock of its last record."""
+
+    sequence: int
+    path: Path
+    size_bytes: int
+    ended_ns: int
+
+
+def files_of(directory: Path, slot: int) -> list[SegmentFile]:
+    """The segments of a slot with what they take, in order. Raises OSError."""
+    found: dict[int, SegmentFile] = {}
+    with (
+        contextlib.suppress(FileNotFoundError),
+        os.scandir(slot_directory(directory, slot)) as all_,
+    ):
+        for entry in all_:
+            name = _NAME.fullmatch(entry.name)
+            if name is None:
+                continue
+            sequence, compressed = int(name[1]), name[2]
+            with contextlib.suppress(FileNotFoundError):
+                status = entry.stat()
+                if not (compressed and sequence in found):
+                    found[sequence] = SegmentFile(
+                        sequence, Path(entry.path), status.st_size, status.st_mtime_ns
+                    )
+    return sorted(found.values())
+
+
+class SlotListing:
+    """Which segment of a slot follows another, without a list of all for every question.
+
+    A quiet worker leaves a segment a minute, 10,000 in a week, and who reads asks several times a
+    second. Normally the next number is there or not. Only where files were deleted in between does
+    the list matter; it is made again when the directory has changed.
+    """
+
+    __slots__ = ("_directory", "_known", "_slot", "_stamp")
+
+    def __init__(self, directory: Path, slot: int) -> None:
+        self._directory = directory
+        self._slot = slot
+        self._known: list[int] = []
+        self._stamp = (0, 0)
+
+    def after(self, sequence: int) -> int | None:
+        """The first segment after this one; None: there is none yet."""
+        if _is_there(self._directory, self._slot, sequence + 1):
+            return sequence + 1
+        self._look()
+        place = bisect_right(self._known, sequence)
+        return self._known[place] if place < len(self._known) else None
+
+    def _look(self) -> None:
+        stamp = _stamp_of(slot_directory(self._directory, self._slot))
+        if stamp != self._stamp:
+            self._known = sequences_of(self._directory, self._slot)
+            self._stamp = stamp  # of before the list was made: what came since is seen next time
+
+
 def open_segment(directory: Path, slot: int, sequence: int) -> Source | None:
     """The bytes of a segment; None when it is gone. Raises OSError; ConfigError (no zstandard)."""
     path = segment_path(directory, slot, sequence)
@@ -101,6 +161,20 @@ def writer_lives(directory: Path, slot: int) -> bool:
     finally:
         os.close(descriptor)
     return False
+
+
+def _is_there(directory: Path, slot: int, sequence: int) -> bool:
+    path = segment_path(directory, slot, sequence)
+    return path.exists() or path.with_suffix(COMPRESSED).exists()
+
+
+def _stamp_of(directory: Path) -> tuple[int, int]:
+    """Differs when names were made or removed in a directory, or it is another one."""
+    try:
+        status = directory.stat()
+    except OSError:
+        return 0, 0
+    return status.st_ino, status.st_mtime_ns
 
 
 def _names_in(directory: Path) -> list[str]:

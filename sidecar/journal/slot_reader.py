@@ -31,7 +31,7 @@ from sidecar.journal.layout import (
 from sidecar.journal.opened import WINDOW_BYTES, OpenedSegment
 from sidecar.journal.position import SlotPosition
 from sidecar.journal.quarantine import Quarantine
-from sidecar.journal.segments import open_segment, sequences_of, writer_lives
+from sidecar.journal.segments import SlotListing, open_segment, sequences_of, writer_lives
 from sidecar.model.cells import CellKey
 
 _RECORD: Final = int(Kind.RECORD)
@@ -84,6 +84,7 @@ class SlotReader:
         self._directory = directory
         self._slot = slot
         self._quarantine = quarantine
+        self._listing = SlotListing(directory, slot)
         self._opened: OpenedSegment | None = None
         self._suspects: dict[int, CellKey] = {}
 
@@ -207,11 +208,10 @@ class SlotReader:
         """Get past a place where no intact frame starts; False: nothing can be done yet."""
         at = portion.next
         if not opened.final:
-            there = sequences_of(self._directory, self._slot)
-            if any(sequence > at.sequence for sequence in there):
+            if self._listing.after(at.sequence) is not None:
                 opened.final = True
                 return True  # there may be more than when the end was met
-            if there and opened.source.vanished():
+            if opened.source.vanished() and sequences_of(self._directory, self._slot):
                 self.close()  # deleted: another file has the name, or the slot began anew
                 return True
         rest = opened.look_again(at.offset)
@@ -261,11 +261,11 @@ class SlotReader:
                 data = opened.source.pread(WINDOW_BYTES, 0)
                 self._quarantine.keep(self._slot, opened.sequence, 0, data)
         at = portion.next
-        later = [s for s in sequences_of(self._directory, self._slot) if s > at.sequence]
+        later = self._listing.after(at.sequence)
         self.close()
-        if not later:
+        if later is None:
             return False
-        portion.next = SlotPosition(sequence=min(later), number=at.number)
+        portion.next = SlotPosition(sequence=later, number=at.number)
         return True
 
     def _miss(self, portion: Portion, expected: int, number: int, *, between: bool = False) -> None:

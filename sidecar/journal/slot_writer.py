@@ -20,11 +20,12 @@ from pathlib import Path
 from typing import Final
 
 from sidecar.config.recording import Fsync
+from sidecar.journal.files import PRIVATE, sync_directory
 from sidecar.journal.layout import Head, Subjects, mark_of
 from sidecar.journal.limits import WriterLimits
 from sidecar.journal.predecessor import inspect
-from sidecar.journal.segment_writer import Item, SegmentWriter, sync_directory
-from sidecar.journal.segments import PRIVATE, segment_path, slot_directory
+from sidecar.journal.segment_writer import Item, SegmentWriter
+from sidecar.journal.segments import segment_path, slot_directory
 from sidecar.model.names import DropReason
 
 LOOK_EVERY_S: Final = 1.0

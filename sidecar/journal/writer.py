@@ -336,6 +336,7 @@ class Writer:
 
     def _end(self) -> None:
         """What could not be written is given up, and counted."""
+        self._alarm = -1  # `close` may have come between two looks of this thread
         left = [*self._held, *(item for lane in self._lanes for item in lane.items)]
         self._give_up(left, self.refusing or DropReason.WRITE_ERROR)
         try:

@@ -1,9 +1,11 @@
 """The pump over a real journal: at least once, in batches, and with books that balance."""
 
 import asyncio
+import contextlib
 import os
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -579,3 +581,27 @@ async def test_what_a_sink_confirmed_and_could_not_make_durable_is_brought_again
     async with running(pump):
         await all_settled(pump, journal)
     assert sink.got == journal.ids
+
+
+async def test_a_pump_that_ended_holds_no_file_of_the_journal(journal, cursor):
+    """Each reload may end pumps, and a deleted segment that is held takes its place on the disk."""
+    journal.add(10)
+    pump = pump_of(ScriptedSink(), journal.source(cursor))
+
+    def held():
+        return [one for one in segments_held() if one.startswith(str(journal.directory))]
+
+    begun_with = held()
+    async with running(pump):
+        await all_settled(pump, journal)
+        assert len(held()) > len(begun_with)
+    await eventually(lambda: held() == begun_with, "it has let go")
+
+
+def segments_held():
+    """Segments that this process has open."""
+    files = []
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):
+            files.append(str(descriptor.readlink()))
+    return sorted(file for file in files if ".seg" in file)

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 from harness.journals import (
@@ -221,3 +222,43 @@ def test_how_far_a_consumer_is_behind_is_told_in_bytes(tmp_path):
         batch = read(tmp_path, START, max_records=35)
         assert 0 < bytes_behind(tmp_path, batch.next) < total
         assert bytes_behind(tmp_path, read_all(tmp_path)[-1].next) == 0
+
+
+def test_a_slot_of_many_segments_is_not_listed_at_every_look(tmp_path, monkeypatch):
+    """A quiet week leaves thousands, and who waits for more looks several times a second."""
+    with writing(tmp_path) as writer:
+        for n in range(40):
+            write(writer, *numbered(1, first=n))
+            writer.finish()
+        write(writer, *numbered(1, first=40))
+        listed = []
+        scandir = os.scandir
+        monkeypatch.setattr(os, "scandir", lambda path: listed.append(Path(path)) or scandir(path))
+        reader, position, found = Reader(tmp_path), START, 0
+        for _ in range(60):
+            batch = reader.read(position, max_records=1)
+            position, found = batch.next, found + len(batch.entries)
+        assert found == 41
+        write(writer, *numbered(1, first=41))
+        writer.finish()
+        write(writer, *numbered(1, first=42))
+        assert len(reader.read(position).entries) == 2
+        reader.close()
+        assert bytes_behind(tmp_path, position) > 0
+    assert listed.count(tmp_path / "00") <= 4
+
+
+def test_a_segment_that_somebody_deleted_between_others_is_passed_over_and_counted(tmp_path):
+    with writing(tmp_path) as writer:
+        write(writer, *numbered(3))
+        reader = Reader(tmp_path)
+        position = reader.read(START).next
+        assert reader.read(position).next == position
+        for n in (3, 6):
+            writer.finish()
+            write(writer, *numbered(3, first=n))
+        segments(tmp_path)[1].unlink()
+        batch = reader.read(position)
+        reader.close()
+    assert [one.number for one in batch.entries] == [7, 8, 9]
+    assert sum(batch.corrupt.values()) == 3
