@@ -30,6 +30,7 @@ from sidecar.cli.log_options import (
     UntilOption,
     directory_of,
     question_of,
+    sinks_of,
 )
 from sidecar.cli.options import JsonOption
 from sidecar.control.recording import last_balance
@@ -140,7 +141,8 @@ def stats(
         raise ConfigError(
             f"{directory} has no books: no sidecar has run with this journal", path="log stats"
         )
-    view = msgspec.to_builtins(ledger_view(balance, standings(directory)))
+    sinks = standings(directory, configured=sinks_of(config, journal))
+    view = msgspec.to_builtins(ledger_view(balance, sinks))
     if as_json:
         output.data(view)
         return

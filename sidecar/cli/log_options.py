@@ -13,6 +13,7 @@ from typing import Annotated, Final
 import typer
 
 from sidecar.config.load import load
+from sidecar.config.settings import Settings
 from sidecar.config.units import parse_duration
 from sidecar.control.recording.search import Question
 from sidecar.errors import ClientError, ConfigError
@@ -51,13 +52,24 @@ SegmentOption = Annotated[
 def directory_of(config: Path | None, journal: Path | None) -> Path:
     """Where the journal is. Raises ConfigError."""
     if journal is None:
-        journal = Path(load(config or DEFAULT_CONFIG, os.environ).settings.journal_directory)
+        journal = Path(_settings(config).journal_directory)
     if not journal.is_dir():
         raise ConfigError(
             f"{journal} is no directory: nothing was recorded yet, or it is somewhere else",
             path="--journal",
         )
     return journal
+
+
+def sinks_of(config: Path | None, journal: Path | None) -> list[str]:
+    """The sinks of the configuration, unless it was not asked: only a journal was named."""
+    if journal is not None and config is None:
+        return []
+    return [sink.name for sink in _settings(config).sinks]
+
+
+def _settings(config: Path | None) -> Settings:
+    return load(config or DEFAULT_CONFIG, os.environ).settings
 
 
 def question_of(

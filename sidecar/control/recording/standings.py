@@ -5,7 +5,7 @@ Must not know: pumps.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -27,7 +27,13 @@ def cursor_of_dead_letters(directory: Path) -> Cursor:
     return Cursor(directory / CURSORS / DEAD_LETTERS)
 
 
-def standings(directory: Path) -> list[tuple[str, Mapping[str, Mapping[str, int]]]]:
-    """Each sink that ever was served, and what became of its records, by outcome and model."""
-    paths = sorted((directory / CURSORS).glob(f"[!.]*{_SUFFIX}"))
-    return [(path.name.removesuffix(_SUFFIX), Cursor(path).load().totals) for path in paths]
+def standings(
+    directory: Path, *, configured: Iterable[str] = ()
+) -> list[tuple[str, Mapping[str, Mapping[str, int]]]]:
+    """Each sink, and what became of its records, by outcome and model.
+
+    Those that ever were served have a file; those that are `configured` stand at its beginning.
+    """
+    paths = (directory / CURSORS).glob(f"[!.]*{_SUFFIX}")
+    names = {path.name.removesuffix(_SUFFIX) for path in paths} | {*configured}
+    return [(name, cursor_of(directory, name).load().totals) for name in sorted(names)]

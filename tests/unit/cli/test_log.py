@@ -105,6 +105,24 @@ def test_stats_show_the_books_that_were_written_down_last(journal):
     assert any("lost in crash" in line for line in lines("stats", "--journal", journal))
 
 
+def test_stats_show_what_waits_for_a_sink_that_was_never_there(journal, tmp_path):
+    kept = _Kept(
+        saved=Saved(launch="0" * 16),
+        balance=Balance(at_ns=NS, books=[(KEY, Books(requests=6, logged=6))], logged={"stable": 6}),
+    )
+    (journal / "books.msgpack").write_bytes(msgspec.msgpack.encode(kept))
+    config = tmp_path / "sidecar.yaml"
+    config.write_text(
+        f"models: {{stable: {{url: 'http://127.0.0.1:9'}}}}\n"
+        f"routes: [{{name: all, primary: stable}}]\n"
+        f"journal: {{path: {journal}}}\n"
+        f"sinks: [{{name: hook, type: http, url: 'http://127.0.0.1:9'}}]\n"
+    )
+    view = json.loads("\n".join(lines("stats", "--json", "--config", config)))
+    (sink,) = view["sinks"]
+    assert (sink["sink"], sink["logged"], sink["pending"]) == ("hook", 6, 6)
+
+
 @pytest.mark.parametrize(
     ("arguments", "path"),
     [
