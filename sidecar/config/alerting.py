@@ -201,7 +201,10 @@ class RuleSettings(_Settings, frozen=True, kw_only=True):
     ] = None
     at_least: Annotated[
         Annotated[int, Meta(ge=0)] | None,
-        _doc("Fewest observations in the window of a ratio or quantile; below, there is no data."),
+        _doc(
+            "Fewest observations in the window of a ratio or quantile, or fewest rows in one of "
+            "drift; below, there is no data."
+        ),
     ] = None
     relative_to: Annotated[Relation | None, _doc("What `change_percent` is relative to.")] = None
     tiers: Annotated[tuple[Tier, ...], Meta(min_length=1, description="Thresholds, any order.")]

@@ -19,7 +19,7 @@ from sidecar.config.matchers import MatcherText
 from sidecar.config.units import Duration
 
 FEWEST_OBSERVATIONS: Final = 20
-"""Below so many requests in its window, a share or a tail quantile is chance; `at_least`."""
+"""`at_least`: of fewer requests or rows in its window a share or a tail quantile is chance."""
 
 _USUAL_WINDOW: Final = Duration(300)
 
@@ -156,6 +156,7 @@ def _value(
     by: tuple[str, ...] = ("route", "model"),
     least: float | None = None,
     counted: str | None = None,
+    at_least: int = 0,
 ) -> SignalDefinition:
     reading = Reading(
         read=Read.VALUE,
@@ -163,6 +164,7 @@ def _value(
         by=by,
         least=least,
         counted=SeriesSelection(series=counted) if counted else None,
+        at_least=at_least,
     )
     return SignalDefinition(meaning=meaning, labels=labels, reading=reading)
 
@@ -246,6 +248,7 @@ SIGNALS: Final[Mapping[Signal, SignalDefinition]] = MappingProxyType(
             _VERDICT,
             by=_FEATURE,
             counted=_ROWS,
+            at_least=FEWEST_OBSERVATIONS,
         ),
         Signal.MISSING_SHARE: _value(
             "share of a window's rows that have no value for a feature",
@@ -253,18 +256,21 @@ SIGNALS: Final[Mapping[Signal, SignalDefinition]] = MappingProxyType(
             (*_FEATURE, "window"),
             by=_FEATURE,
             counted=_ROWS,
+            at_least=FEWEST_OBSERVATIONS,
         ),
         Signal.POSITIVE_RATE: _value(
             "share of a window's predictions that are of the positive class",
             "sidecar_positive_rate",
             ("route", "model", "window"),
             counted=_ROWS,
+            at_least=FEWEST_OBSERVATIONS,
         ),
         Signal.CONFIDENCE: _value(
             "mean of a window's highest probabilities",
             "sidecar_confidence_mean",
             ("route", "model", "window"),
             counted=_ROWS,
+            at_least=FEWEST_OBSERVATIONS,
         ),
         Signal.SHED_SHARE: _ratio(
             "share of the exchanges whose bodies the monitor did not read, to save time",

@@ -17,7 +17,7 @@ from sidecar.config.alerting import (
 )
 from sidecar.config.matchers import objection
 from sidecar.config.placeholders import PLACEHOLDERS, unknown_placeholders
-from sidecar.config.problems import Finding, Problem, child, did_you_mean
+from sidecar.config.problems import Finding, Problem, Remark, child, did_you_mean
 from sidecar.config.rules.alert_tiers import examine_tiers
 from sidecar.config.rules.durations import must_last
 from sidecar.config.settings import Settings
@@ -126,6 +126,11 @@ def _reading(
             expected=f"{format_duration(shortest_s)} (twice `alerts.interval`) to 7d",
             found=format_duration(reading.window_s),
         )
+    if rule.at_least is not None and not _is_counted(reading):
+        yield Remark(
+            path=f"{path}.at_least",
+            text="no effect: how many observations this reading rests on is not known",
+        )
     if rule.ratio is not None:
         yield from _matchers(rule.ratio.of.where, f"{path}.ratio.of.where")
         yield from _matchers(rule.ratio.to.where, f"{path}.ratio.to.where")
@@ -144,6 +149,10 @@ def _reading(
     relation = rule.relative_to
     if relation is not None:
         yield from _matchers(relation.where, f"{path}.relative_to.where")
+
+
+def _is_counted(reading: Reading) -> bool:
+    return reading.read in {Read.RATIO, Read.QUANTILE} or reading.counted is not None
 
 
 def _window_path(rule: RuleSettings, path: str) -> str:

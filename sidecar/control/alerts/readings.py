@@ -2,8 +2,8 @@
 
 A figure comes with the number of observations it rests on where that is known (the denominator of a
 ratio, the durations of a quantile, the rows of a window), and is left out where there is nothing to
-say: no such series, no traffic in the window, fewer observations than `at_least`, or a value that
-is not a number.
+say: no such series, no traffic in the window, fewer observations than `at_least` (as far as they
+are known), or a value that is not a number.
 
 Pure.
 """
@@ -97,26 +97,42 @@ def quantile_of(buckets: Buckets, q: float) -> float | None:
 
 
 def _values(reading: Reading, samples: Samples, worst: Worst) -> dict[Labels, Figure]:
-    groups: defaultdict[Labels, dict[float, Sample]] = defaultdict(dict)
+    counts = _Counts.of(reading, samples)
+    groups: defaultdict[Labels, dict[float, int | None]] = defaultdict(dict)
     for sample in selected(samples, reading.of):
         said = reading.least is None or sample.value >= reading.least
-        if said and math.isfinite(sample.value):
-            groups[labels_of(sample, reading.by)].setdefault(sample.value, sample)
+        n = counts.of_value(sample)
+        if said and math.isfinite(sample.value) and (n is None or n >= reading.at_least):
+            groups[labels_of(sample, reading.by)].setdefault(sample.value, n)
     found = {}
     for labels, ones in groups.items():
         value = worst(list(ones))
-        found[labels] = Figure(value, _counted(reading, ones[value], samples))
+        found[labels] = Figure(value, ones[value])
     return found
 
 
-def _counted(reading: Reading, value: Sample, samples: Samples) -> int | None:
-    """How many observations a value rests on; None where no series says so."""
-    if reading.counted is None:
-        return None
-    for sample in selected(samples, reading.counted):
-        if sample.labels.items() <= value.labels.items():
-            return round(sample.value)
-    return None
+class _Counts(Struct, frozen=True):
+    """How many observations values rest on: by the values of those labels that say whose."""
+
+    names: tuple[str, ...] = ()
+    by_values: dict[tuple[str | None, ...], int] = {}
+
+    @classmethod
+    def of(cls, reading: Reading, samples: Samples) -> _Counts:
+        """What the series says that a reading names, if it names one."""
+        found = [] if reading.counted is None else list(selected(samples, reading.counted))
+        if not found:
+            return cls()
+        names = tuple(sorted(found[0].labels))  # all samples of a series have the same
+        return cls(names, {_values_of(one, names): round(one.value) for one in found})
+
+    def of_value(self, sample: Sample) -> int | None:
+        """Of the sample's; None where no series says so."""
+        return self.by_values.get(_values_of(sample, self.names)) if self.by_values else None
+
+
+def _values_of(sample: Sample, names: tuple[str, ...]) -> tuple[str | None, ...]:
+    return tuple([sample.labels.get(name) for name in names])
 
 
 def _increases(

@@ -66,6 +66,12 @@ def test_what_people_mean_is_valid_without_remarks(load_text, text):
     assert load_text(text).remarks == ()
 
 
+def test_a_least_number_of_observations_that_nobody_counts_is_remarked_on(load_text):
+    (remark,) = load_text(rule(f"signal: breaker, at_least: 9, tiers: [{TIER}]")).remarks
+    assert remark.path == "$.alerts.rules[0].at_least"
+    assert not load_text(rule(f"signal: drift_psi, at_least: 9, tiers: [{TIER}]")).remarks
+
+
 @pytest.mark.parametrize(
     ("text", "path", "sentence"),
     [

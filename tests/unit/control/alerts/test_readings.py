@@ -72,6 +72,22 @@ def test_a_value_rests_on_the_rows_of_its_own_window(sample):
     assert read_after(reading, psi) == {(("model", "m"),): Figure(2.0, None)}
 
 
+@pytest.mark.parametrize("signal", [Signal.POSITIVE_RATE, Signal.MISSING_SHARE])
+def test_a_share_of_a_few_rows_says_nothing(sample, rule, signal):
+    reading = reading_of(rule(signal=signal))
+    of_window = {"route": "r", "model": "m"}
+    samples = [
+        sample(reading.of.series, share, feature="age", window=window, **of_window)
+        for window, share in (("5m", 1.0), ("1h", 0.4))
+    ]
+    rows = [
+        sample("sidecar_drift_window_rows", count, window=window, **of_window)
+        for window, count in (("5m", 19), ("1h", 400))
+    ]
+
+    assert list(read_after(reading, [*samples, *rows]).values()) == [Figure(0.4, 400)]
+
+
 def test_of_several_values_in_a_group_the_worst_counts(sample):
     samples = [sample("sidecar_x", 1, a="1", b="1"), sample("sidecar_x", 2, a="1", b="2")]
 
