@@ -28,13 +28,17 @@ from sidecar.records.naming import SECRET_HEADERS
 from sidecar.records.redaction import LONGEST_PARSED_BYTES
 
 SMALLEST_SEGMENT: Final = Size(4096)
-FEWEST_SEGMENTS: Final = 2
-"""Of a journal: one is written, and the one before it read."""
+FEWEST_SEGMENTS: Final = 4
+"""Of a worker's share of the journal: it may exceed that by a quarter until the controller has
+pruned (`sidecar.journal.limits`), and it exceeds it by the segment that is being written."""
+
+LARGEST_QUEUE: Final = Size(64 * 1024 * 1024)
+"""As large as a record may be; a disk that is slower for longer does not catch up."""
 
 
 def examine_recording(settings: Settings) -> Iterator[Finding]:
     """Findings about `journal`, `redact`, `dead_letters` and what routes capture."""
-    yield from _journal(settings.journal)
+    yield from _journal(settings.journal, settings.workers)
     yield from _redact(settings.redact)
     yield from must_last(settings.dead_letters, "$.dead_letters")
     for index, route in enumerate(settings.routes):
@@ -44,17 +48,27 @@ def examine_recording(settings: Settings) -> Iterator[Finding]:
     yield from _effect(settings)
 
 
-def _journal(journal: JournalSettings) -> Iterator[Finding]:
+def _journal(journal: JournalSettings, workers: int) -> Iterator[Finding]:
     path = "$.journal"
     yield from must_last(journal, path)
     if journal.segment < SMALLEST_SEGMENT:
         yield _less(f"{path}.segment", SMALLEST_SEGMENT, journal.segment)
-    if journal.retain < FEWEST_SEGMENTS * journal.segment:
+    if journal.queue > LARGEST_QUEUE:
+        yield Problem(
+            path=f"{path}.queue",
+            expected=f"at most {format_size(LARGEST_QUEUE)}",
+            found=format_size(journal.queue),
+        )
+    least = Size(FEWEST_SEGMENTS * journal.segment * workers)
+    if journal.enabled and journal.retain < least:
+        each = "" if workers == 1 else f" for each of {workers} workers"
+        largest = Size(max(journal.retain // (FEWEST_SEGMENTS * workers), SMALLEST_SEGMENT))
         yield Problem(
             path=f"{path}.retain",
-            expected=f"at least {format_size(FEWEST_SEGMENTS * journal.segment)}, "
-            f"{FEWEST_SEGMENTS} times `journal.segment`",
+            expected=f"at least {format_size(least)}, {FEWEST_SEGMENTS} times "
+            f"`journal.segment`{each}",
             found=format_size(journal.retain),
+            fix=f"or a `segment` of at most {format_size(largest)}",
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import PurePath
 from typing import Final
 
 from sidecar.config.problems import Finding, Problem, Remark, child, shown
@@ -72,7 +73,9 @@ def _place(sink: SinkSettings) -> str | None:
     """Where only one sink can write."""
     if isinstance(sink, StdoutSink):
         return sink.type
-    return sink.path if isinstance(sink, JsonlSink | ParquetSink) else None
+    if not isinstance(sink, JsonlSink | ParquetSink):
+        return None
+    return sink.path if sink.path.startswith(S3) else str(PurePath(sink.path))
 
 
 def _common(sink: SinkSettings, path: str) -> Iterator[Finding]:
@@ -179,6 +182,10 @@ def _nats(sink: NatsSink, path: str) -> Iterator[Finding]:
             path=f"{path}.stream",
             expected="the name of a stream, without spaces, dots and wildcards",
             found=shown(sink.stream),
+        )
+    if sink.create and sink.stream is None:
+        yield Problem(
+            path=f"{path}.stream", expected="the name of the stream to `create`", found="none"
         )
     yield from password_has_user(sink, path)
     yield from one_of(sink, path, "token_file", "token_env", needed=False)

@@ -31,7 +31,6 @@ from sidecar.delivery.sinks.credentials import client_context, secret
 from sidecar.delivery.sinks.envelope import JSON_TYPE, attributes
 from sidecar.delivery.sinks.libraries import library
 from sidecar.delivery.sinks.registry import Surroundings
-from sidecar.errors import ConfigError
 from sidecar.model import CellKey
 from sidecar.records import RecordError, to_json
 
@@ -60,8 +59,6 @@ class NatsSink:
     """One stream."""
 
     def __init__(self, settings: NatsSettings, surroundings: Surroundings) -> None:
-        if settings.create and settings.stream is None:
-            raise ConfigError("a stream to be created needs a name: set `stream`", path="$.sinks")
         self._nats = library("nats.aio.client", "nats")
         self._errors = library("nats.errors", "nats")
         if settings.credentials_file is not None:

@@ -26,7 +26,18 @@ def route(keys: str) -> str:
     ("text", "path", "sentence"),
     [
         (f"{BASE}journal: {{segment: 1KiB}}", "$.journal.segment", "at least 4KiB"),
-        (f"{BASE}journal: {{retain: 64MiB}}", "$.journal.retain", "at least 128MiB, 2 times"),
+        (f"{BASE}journal: {{retain: 255MiB}}", "$.journal.retain", "at least 256MiB, 4 times"),
+        (
+            f"{BASE}workers: 32\njournal: {{segment: 64MiB}}",
+            "$.journal.retain",
+            "at least 8GiB, 4 times `journal.segment` for each of 32 workers",
+        ),
+        (
+            f"{BASE}workers: 32\njournal: {{segment: 64MiB}}",
+            "$.journal.retain",
+            "or a `segment` of at most 32MiB",
+        ),
+        (f"{BASE}journal: {{queue: 65MiB}}", "$.journal.queue", "at most 64MiB"),
         (f"{BASE}journal: {{segment_age: 0s}}", "$.journal.segment_age", "more than 0s"),
         (f"{BASE}journal: {{fsync_interval: 0s}}", "$.journal.fsync_interval", "more than 0s"),
         (f"{BASE}journal: {{retain_age: 0s}}", "$.journal.retain_age", "more than 0s"),

@@ -133,6 +133,7 @@ def test_a_key_of_a_sink_can_be_overridden_by_the_environment(load_text):
         (NATS.replace("a.b", "a.*"), "$.sinks[0].subject", "without spaces and wildcards"),
         (NATS.replace("a.b", "a..b"), "$.sinks[0].subject", "tokens between dots"),
         (f"{NATS}, stream: a.b", "$.sinks[0].stream", "the name of a stream"),
+        (f"{NATS}, create: true", "$.sinks[0].stream", "the name of the stream to `create`"),
         (f"{NATS}, token_env: T, credentials_file: c", "$.sinks[0]", "one way to say who we are"),
         (PARQUET.replace("out", "'gs://b/p'"), "$.sinks[0].path", "or `s3://bucket/prefix`"),
         (PARQUET.replace("out", "'s3://B_/p'"), "$.sinks[0].path", "no such bucket"),
@@ -186,7 +187,7 @@ def test_names_and_places_are_of_one_sink_each(problems_of):
             "type: stdout, name: a",
             "type: stdout, name: b",
             "type: jsonl, name: a, path: log",
-            "type: parquet, name: c, path: log",
+            "type: parquet, name: c, path: log/",
         )
     )
 

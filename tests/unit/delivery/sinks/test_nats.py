@@ -68,11 +68,6 @@ def test_a_name_cannot_add_tokens_or_wildcards_to_a_subject():
     assert subject_of("log.{route}.{model}", cell) == "log.a_b.v1_2__"
 
 
-def test_a_stream_to_be_created_needs_a_name():
-    with pytest.raises(ConfigError, match="set `stream`"):
-        sink_for(settings(4222, create=True), SURROUNDINGS)
-
-
 def test_without_the_library_the_message_says_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "nats.aio.client", None)
 
