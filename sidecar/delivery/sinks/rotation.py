@@ -70,6 +70,7 @@ class RotatingFiles:
         self._file: LinesFile | None = None
         self._size = 0
         self._unsynced = False
+        self._lost = False  # a closed file may lack what was appended since the last `flush`
 
     def open(self) -> None:
         """Lock the directory and go on with its newest file. Raises OSError; BlockingIOError when
@@ -96,13 +97,16 @@ class RotatingFiles:
         try:
             _write(descriptor, lines)
         except OSError:
-            os.ftruncate(descriptor, self._size)
+            self._cut_back(descriptor)
             raise
         self._size += len(lines)
         self._unsynced = True
 
     def flush(self) -> None:
-        """Force what was appended to the disk. Raises OSError."""
+        """Force what was appended to the disk. Raises OSError: some of it may be lost."""
+        if self._lost:
+            self._lost = False
+            raise OSError(errno.EIO, "a file could not be forced to the disk when it was closed")
         if self._unsynced and self._descriptor is not None:
             os.fsync(self._descriptor)
             self._unsynced = False
@@ -155,10 +159,21 @@ class RotatingFiles:
         if descriptor is not None:
             try:
                 if self._unsynced:
-                    os.fsync(descriptor)
                     self._unsynced = False
+                    os.fsync(descriptor)
+            except OSError:
+                self._lost = True
+                raise
             finally:
                 os.close(descriptor)
+
+    def _cut_back(self, descriptor: int) -> None:
+        """Take half a line away; a file that keeps it is closed, so that nothing follows it."""
+        try:
+            os.ftruncate(descriptor, self._size)
+        except OSError:
+            with contextlib.suppress(OSError):  # `flush` tells
+                self._close_file()
 
     def _forget_old(self) -> None:
         """Delete the oldest closed files beyond what is kept."""

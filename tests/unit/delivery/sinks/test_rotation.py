@@ -1,5 +1,7 @@
 """Files of lines: begun anew by size and age, whole at every moment, and nobody else's."""
 
+import errno
+import os
 import resource
 import signal
 import subprocess
@@ -211,3 +213,51 @@ def test_a_write_that_fails_half_way_leaves_nothing_behind(tmp_path):
     )
     assert done.stdout == "File too large\n"
     assert contents(tmp_path) == [b"a" * 3000 + b"\nc\n"]
+
+
+def test_a_closed_file_that_was_not_forced_to_the_disk_is_told_at_the_next_flush(
+    files, tmp_path, monkeypatch
+):
+    """What was confirmed since the flush before has to be brought again, all of it."""
+    one = files(size_bytes=10)
+    one.append(b"12345678\n")
+    fsync = os.fsync
+
+    def broken(descriptor):
+        if os.fstat(descriptor).st_size:
+            raise OSError(errno.EIO, "Input/output error")
+        fsync(descriptor)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", broken)
+        with pytest.raises(OSError, match="Input/output"):
+            one.append(b"of the next file\n")
+    one.append(b"again\n")
+    with pytest.raises(OSError, match="could not be forced"):
+        one.flush()
+    one.flush()
+    assert contents(tmp_path) == [b"12345678\n", b"again\n"]
+
+
+def test_nothing_is_written_behind_half_a_line_that_could_not_be_cut_off(
+    files, tmp_path, monkeypatch
+):
+    one = files()
+    write = os.write
+
+    def torn(descriptor, data):
+        if len(data) <= 3:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(descriptor, data[:-3])
+
+    def refused(*_):
+        raise OSError(errno.EIO, "Input/output error")
+
+    one.append(b"whole\n")
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", torn)
+        patched.setattr(os, "ftruncate", refused)
+        with pytest.raises(OSError, match="No space"):
+            one.append(b"half a line\n")
+    one.append(b"another\n")
+    assert contents(tmp_path) == [b"whole\nhalf a li", b"another\n"]
