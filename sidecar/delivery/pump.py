@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Final, ParamSpec, TypeVar
@@ -91,6 +91,7 @@ class Pump:
         self._measured_at_ns = 0
         self._told_at_ns: int | None = None
         self._in_trouble = False
+        self._ended = False
         self._hand = Hand(policy)
 
     @property
@@ -154,6 +155,26 @@ class Pump:
                 extra={"sink": self.name, "records": expired, "reason": self._meter.last_error},
             )
         return expired
+
+    async def redeliver(self, batch: Sequence[Item]) -> CallOutcome:
+        """Bring dead letters to the sink again, between two batches of what the journal holds.
+
+        What it took is durable when this returns. None of it counts here: in these books the
+        records are dead letters. A sink that is down is not asked.
+        """
+        async with self._turn:
+            if self._ended or self._circuit.state is CircuitState.OPEN:
+                return Unavailable("it is not served any more" if self._ended else "it is down")
+            outcomes: list[CallOutcome] = []
+            async with asyncio.TaskGroup() as tasks:
+                await self._caller.deliver(batch, tasks, outcomes.append)
+            try:
+                await self._caller.flush()
+            except OSError as error:  # which may have taken records of the journal along
+                self._ledger.rewind()
+                self._start_over()
+                return Unavailable(str(error))
+        return outcomes[0]
 
     def _start_over(self) -> None:
         """Read again from where the position is, whatever is in hand."""
@@ -329,6 +350,7 @@ class Pump:
 
     async def _end(self) -> None:
         """Keep what is known, and let go of everything; each within a while."""
+        self._ended = True
         try:
             async with asyncio.timeout(self._policy.grace_s):
                 if self._hand.letters:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -11,8 +12,8 @@ import msgspec
 
 from sidecar.config.settings import ModelSettings
 from sidecar.delivery import ALL_DELIVERED, Delivered, Item
+from sidecar.delivery.caller import Caller, CallOutcome
 from sidecar.delivery.dead_letters import Bounds, DeadLetterStore, World
-from sidecar.errors import ConfigError
 from sidecar.model import CellKey, Role, StatusClass
 from sidecar.records import NOTHING_SECRET, Captured, Record, Redactor, Why, encode
 
@@ -89,8 +90,6 @@ class ListSink:
     def __init__(self, *answers: Delivered | Exception) -> None:
         self.batches: list[list[str]] = []
         self.answers = list(answers)
-        self.opened = 0
-        self.closed = 0
 
     @property
     def got(self) -> list[str]:
@@ -98,7 +97,7 @@ class ListSink:
         return [one for batch in self.batches for one in batch]
 
     async def open(self) -> None:
-        self.opened += 1
+        pass
 
     async def deliver(self, batch: Sequence[Item]) -> Delivered:
         self.batches.append([one.id for one in batch])
@@ -108,7 +107,7 @@ class ListSink:
         return answer
 
     async def close(self) -> None:
-        self.closed += 1
+        pass
 
 
 def world(
@@ -123,15 +122,20 @@ def world(
     }
     sinks = sinks or {}
 
-    def make_sink(name: str) -> ListSink:
-        if name not in sinks:
-            raise ConfigError("not installed")
-        return sinks[name]
+    callers = {
+        name: Caller(name, sink, timeout_s=10.0, grace_s=0.0) for name, sink in sinks.items()
+    }
+
+    async def redeliver(name: str, batch: Sequence[Item]) -> CallOutcome:
+        outcomes: list[CallOutcome] = []
+        async with asyncio.TaskGroup() as tasks:
+            await callers[name].deliver(batch, tasks, outcomes.append)
+        return outcomes[0]
 
     usual = {
         "models": lambda: there,
         "sink_names": lambda: frozenset(sinks),
-        "make_sink": make_sink,
+        "redeliver": redeliver,
         "tls": lambda _settings: None,
         "redactors": lambda _route: Redactor(NOTHING_SECRET),
         "wall_ns": Clock(),

@@ -30,6 +30,7 @@ from sidecar.config.sinks import SinkSettings
 from sidecar.control.recording.books import Balance, BookKeeping
 from sidecar.control.recording.retention import Retention
 from sidecar.control.recording.standings import cursor_of, cursor_of_dead_letters
+from sidecar.delivery.caller import CallOutcome
 from sidecar.delivery.dead_letters import (
     Bounds,
     DeadLetterStore,
@@ -40,10 +41,10 @@ from sidecar.delivery.dead_letters import (
 from sidecar.delivery.figures import DeliveryFigures
 from sidecar.delivery.policy import PumpPolicy
 from sidecar.delivery.pump import Pump
-from sidecar.delivery.sink import Sink
+from sidecar.delivery.sink import Item, Unavailable
 from sidecar.delivery.sinks import Surroundings, sink_for
 from sidecar.delivery.source import JournalSource
-from sidecar.errors import ConfigError, SidecarError
+from sidecar.errors import SidecarError
 from sidecar.journal import Quarantine, Reader
 from sidecar.logbook import redactor_of
 from sidecar.model import CellKey
@@ -131,7 +132,7 @@ class Recording:
             World(
                 models=lambda: self._settings.models,
                 sink_names=lambda: frozenset(one.name for one in self._settings.sinks),
-                make_sink=self._make_sink,
+                redeliver=self._redeliver,
                 tls=tls_context,
                 redactors=self._redactor,
                 wall_ns=clocks.wall_ns,
@@ -224,12 +225,12 @@ class Recording:
             chance=self._chance,
         )
 
-    def _make_sink(self, name: str) -> Sink:
-        """A sink of the configuration that nobody else uses. Raises ConfigError."""
-        for one in self._settings.sinks:
-            if one.name == name:
-                return sink_for(one, self._surroundings)
-        raise ConfigError(f"the configuration has no sink {name!r}", path="$.sinks")
+    async def _redeliver(self, sink: str, batch: Sequence[Item]) -> CallOutcome:
+        """Bring dead letters to a sink again."""
+        running = self._running.get(sink)
+        if running is None:
+            return Unavailable("it is not served; see the log")
+        return await running.pump.redeliver(batch)
 
     def _redactor(self, route: str) -> Redactor:
         """What hides the secrets of a route; of one that is gone, those of any route."""

@@ -13,23 +13,21 @@ from sidecar.config.settings import ModelSettings
 from sidecar.delivery.dead_letters.jobs import Replay
 from sidecar.delivery.dead_letters.letters import DeadLetterClass, Letter
 from sidecar.delivery.dead_letters.model_target import ModelTarget, Redactors, TlsContexts
-from sidecar.delivery.dead_letters.sink_target import SinkTarget
+from sidecar.delivery.dead_letters.sink_target import Redeliver, SinkTarget
 from sidecar.delivery.dead_letters.targets import NoTarget, Target
-from sidecar.delivery.sink import Sink
-from sidecar.errors import ConfigError
 
 
 class World(Struct, frozen=True, kw_only=True):
     """What replays need of the rest.
 
-    `models` and `sink_names` are those of now; `make_sink` gives a sink that nobody else uses
-    (raises ConfigError), `tls` the context towards a model (blocking, raises OSError), `redactors`
-    what hides the secrets of a route. `wall_ns` is the wall clock.
+    `models` and `sink_names` are those of now; `redeliver` brings records to a sink, `tls` makes
+    the context towards a model (blocking, raises OSError), `redactors` give what hides the secrets
+    of a route. `wall_ns` is the wall clock.
     """
 
     models: Callable[[], Mapping[str, ModelSettings]]
     sink_names: Callable[[], frozenset[str]]
-    make_sink: Callable[[str], Sink]
+    redeliver: Redeliver
     tls: TlsContexts
     redactors: Redactors
     wall_ns: Callable[[], int]
@@ -76,11 +74,7 @@ class Addressees:
 
     def _make(self, class_: DeadLetterClass, name: str) -> Target:
         if class_ is DeadLetterClass.DELIVERY_FAILED:
-            try:
-                sink = self._world.make_sink(name)
-            except ConfigError as error:
-                raise NoTarget(str(error)) from error
-            return SinkTarget(name, sink, timeout_s=self._replay.timeout_s)
+            return SinkTarget(name, self._world.redeliver, timeout_s=self._replay.timeout_s)
         return ModelTarget(
             name,
             self._models[name],

@@ -1,49 +1,36 @@
 """Brings failed deliveries to their sink again, in batches, with the ids they had.
 
-The sink is one of its own, beside the pump's: what it does with a replay does not hold up what is
-new. A batch that is refused as a whole is halved until the culprits are alone.
+Its pump does that, between batches of its own: a sink has one writer. A batch that is refused as a
+whole is halved until the culprits are alone.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Awaitable, Callable, Sequence
 
-from sidecar.delivery.caller import Caller, CallOutcome
+from sidecar.delivery.caller import CallOutcome
 from sidecar.delivery.dead_letters.jobs import Fate, Outcome
 from sidecar.delivery.dead_letters.letters import Content
 from sidecar.delivery.dead_letters.targets import OutOfReach
-from sidecar.delivery.sink import Delivered, Item, Refused, Sink
+from sidecar.delivery.sink import Delivered, Item, Refused, Unavailable
 from sidecar.model import CellKey, Role
 
-GRACE_S: Final = 1.0
-"""How long a batch may still finish when the process ends; what it has taken is not sent again."""
+Redeliver = Callable[[str, Sequence[Item]], Awaitable[CallOutcome]]
+"""Brings a batch to the sink of this name. May be cancelled."""
 
 
 class SinkTarget:
-    """One sink, which has not been opened yet. `timeout_s` is for a batch."""
+    """One sink. `timeout_s` is for a batch, the wait for its pump included."""
 
-    def __init__(self, name: str, sink: Sink, *, timeout_s: float) -> None:
-        self.name = f"sink {name}"
-        self._caller = Caller(name, sink, timeout_s=timeout_s, grace_s=GRACE_S)
-        self._one_at_a_time = asyncio.Lock()
+    def __init__(self, sink: str, redeliver: Redeliver, *, timeout_s: float) -> None:
+        self.name = f"sink {sink}"
+        self._sink = sink
+        self._redeliver = redeliver
+        self._timeout_s = timeout_s
 
     async def send(self, letters: Sequence[Content]) -> list[Outcome]:
         """Bring them in one batch; in smaller ones if it is refused. Raises OutOfReach."""
-        async with self._one_at_a_time:
-            outcomes = await self._send(letters)
-            try:
-                await self._caller.flush()
-            except OSError as error:
-                raise OutOfReach(str(error)) from error
-            return outcomes
-
-    async def close(self) -> None:
-        """Let go of the sink."""
-        await self._caller.close()
-
-    async def _send(self, letters: Sequence[Content]) -> list[Outcome]:
         outcome = await self._deliver([_item(one) for one in letters])
         if isinstance(outcome, Delivered):
             refused = dict(outcome.refused)
@@ -55,20 +42,24 @@ class SinkTarget:
             if len(letters) == 1:
                 return [_failed(letters[0], outcome.reason)]
             half = len(letters) // 2
-            settled = await self._send(letters[:half])
+            settled = await self.send(letters[:half])
             try:
-                return settled + await self._send(letters[half:])
+                return settled + await self.send(letters[half:])
             except OutOfReach as error:
                 raise OutOfReach(error.reason, settled=[*settled, *error.settled]) from None
         settled = [_failed(letters[place], why) for place, why in outcome.refused]
         settled += [_replayed(letters[place]) for place in outcome.taken]
         raise OutOfReach(outcome.reason, settled=settled)
 
+    async def close(self) -> None:
+        """Nothing is held."""
+
     async def _deliver(self, batch: Sequence[Item]) -> CallOutcome:
-        outcomes: list[CallOutcome] = []
-        async with asyncio.TaskGroup() as tasks:
-            await self._caller.deliver(batch, tasks, outcomes.append)
-        return outcomes[0]
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return await self._redeliver(self._sink, batch)
+        except TimeoutError:
+            return Unavailable(f"no answer within {self._timeout_s:g} s")
 
 
 def _item(content: Content) -> Item:
