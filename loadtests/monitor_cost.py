@@ -42,7 +42,7 @@ from sidecar.board import Board, BoardLayout
 from sidecar.config.monitoring import MonitorSettings
 from sidecar.config.observation import ObservationPlan, SegmentPlan, Watch
 from sidecar.model import CellKey, ColumnPart, Role
-from sidecar.monitor import Finished, Monitor, Request
+from sidecar.monitor import Ended, Monitor, Request
 from sidecar.payload import PayloadSettings, Source
 from sidecar.proxy.chunked import payload_of
 from sidecar.sketch import AreaLayout
@@ -133,7 +133,7 @@ def reading_cost(features: int, segments: int) -> tuple[float, float]:
             watcher = monitor.watchers[0]
             assert watcher is not None
             request = Request(wire, body_at, PATH.encode())
-            monitor.offer(Finished(watcher, request, 200, b"", answer, 1_000_000 + number))
+            monitor.offer(Ended(request, watcher, 0, 1, 200, b"", answer, 0, 1_000_000 + number))
         began_s = time.process_time()
         monitor.catch_up()
         best_s = min(best_s, time.process_time() - began_s)

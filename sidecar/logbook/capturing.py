@@ -18,8 +18,8 @@ from typing import Final
 from msgspec import Struct
 
 from sidecar.config.recording import CaptureSettings
-from sidecar.logbook.ended import Ended
-from sidecar.monitor import Observation
+from sidecar.monitor import Ended
+from sidecar.monitor.exchanges import SHORT_BYTES
 from sidecar.payload import Body
 from sidecar.records import Captured, Kept, Redactor, Why
 
@@ -48,7 +48,7 @@ class Capturing(Struct, frozen=True, kw_only=True):
         request_fields: Sequence[Field] = ()
         answer_fields: Sequence[Field] = ()
         if failed or self.settings.headers or self.redactor.reads_bodies:
-            request_fields = fields_of(ended.request.kept)
+            request_fields = fields_of(ended.request.head)
             answer_fields = fields_of(ended.answer_head)
         request = self._request(ended, request_fields, failed=failed)
         answer = self._answer(ended, answer_fields)
@@ -83,18 +83,21 @@ class Capturing(Struct, frozen=True, kw_only=True):
         return self.redactor.query(query.decode("latin-1")) if mark else None
 
     def _request(self, ended: Ended, fields: Sequence[Field], *, failed: bool) -> Kept:
-        data: bytes = ended.wire[ended.body_at :]
+        sent = ended.request
+        data: bytes = sent.wire[sent.body_at :]
         if ended.pieces is not None:
             data = b"".join(ended.pieces)
-        elif ended.request.chunked:
+        elif ended.shadow_of is not None and len(sent.wire) > SHORT_BYTES:
+            data = b""  # by now it may be there or not: a large body is not held for a copy
+        elif sent.chunked:
             data = self.dechunk(data)
         if not data:
             # It was larger than may be held, or there was none.
-            return Kept(cut=ended.request_bytes) if ended.request_bytes else _NOTHING
+            return Kept(cut=sent.size) if sent.size else _NOTHING
         most = self.full_body if failed else int(self.settings.max_body)
         if not self.redactor.reads_bodies:
             return _beginning(data, most)
-        names, expected = ((), False) if ended.observed is None else _names(ended.observed)
+        names, expected = _names(ended)
         body = _described(data, ended.request.path, fields)
         return self.redactor.request_body(body, most, names=names, expected=expected)
 
@@ -123,13 +126,14 @@ def fields_of(head: bytes) -> list[Field]:
     return [(name, value.strip(" \t")) for name, colon, value in parted if colon]
 
 
-def _names(observed: Observation) -> tuple[Sequence[str], bool]:
+def _names(ended: Ended) -> tuple[Sequence[str], bool]:
     """The columns of a row: as the body names them, else as the baseline expects them."""
-    finished = observed.finished
-    inputs = finished.request.inputs
+    if ended.found is None or ended.watcher is None:
+        return (), False
+    inputs = ended.request.inputs
     if inputs is not None and inputs.names:
         return inputs.names, False
-    return finished.watcher.watch.features, True
+    return ended.watcher.watch.features, True
 
 
 def _described(data: bytes, path: bytes, fields: Sequence[Field]) -> Body:

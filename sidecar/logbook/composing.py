@@ -17,18 +17,17 @@ from typing import Final
 import msgspec
 
 from sidecar.board import CellCounter
-from sidecar.logbook.ended import Ended
-from sidecar.logbook.findings import NOTHING_FOUND, Findings
+from sidecar.logbook.findings import NOTHING_FOUND
 from sidecar.logbook.identity import RecordIds
 from sidecar.logbook.subjects import Subject
 from sidecar.model import StatusClass
-from sidecar.records import SCHEMA_VERSION, Captured, Why
+from sidecar.monitor import Ended
+from sidecar.records import SCHEMA_VERSION, Why
 
 FAILED: Final = frozenset({int(CellCounter.ERROR), int(CellCounter.STATUS_5XX)})
 """The endings that are the model's failure: what a dead letter is made of."""
 
 _OUTCOMES: Final = {int(CellCounter.of_status(status)): status.value for status in StatusClass}
-_TRACE_FIELD: Final = b"\r\ntraceparent: 00-"
 _TRACE_DIGITS: Final = 32
 _MOST_KNOWN: Final = 1024
 _LONGEST_KNOWN: Final = 256  # bytes of a path that is remembered
@@ -45,12 +44,10 @@ class Composer:
         self._ids = ids
         self._encode = msgspec.msgpack.Encoder().encode
         self._known: dict[bytes, str] = {}
-        self._findings = Findings()
 
     def begin(self, wall_ns: int) -> None:
         """What follows is written at this time."""
         self._ids.at(wall_ns)
-        self._findings.forget()
 
     def compose(self, ended: Ended, subject: Subject, offset_ns: int, why: Why | None) -> bytes:
         """The record of an exchange, as `sidecar.records.encode` would write it.
@@ -58,13 +55,8 @@ class Composer:
         `offset_ns` is what its clock lacks to the wall clock; `why` says why bodies are kept, None:
         they are not. Raises OverflowError or UnicodeEncodeError for values that cannot be written.
         """
-        captured = None if why is None else subject.capturing.capture(ended, why)
-        return self._encode(self._row(ended, subject, offset_ns, captured))
-
-    def _row(
-        self, ended: Ended, subject: Subject, offset_ns: int, captured: Captured | None
-    ) -> Row:
         request = ended.request
+        captured = None if why is None else subject.capturing.capture(ended, why)
         known = self._known
         path = known.get(request.path)
         if path is None:
@@ -72,21 +64,16 @@ class Composer:
         method = known.get(request.method)
         if method is None:
             method = self._learn(request.method)
-        observed = ended.observed
-        if observed is None:
-            rows, predictions, cut, scores, segments = NOTHING_FOUND
-            unusual = None
-        else:
-            rows, predictions, cut, scores, segments = self._findings.of(observed)
-            unusual = observed.unusual
-            if subject.redactor.names_columns:
-                predictions, scores, segments = subject.redactor.findings(
-                    predictions, scores, segments
-                )
-        return (
+        rows, predictions, cut, scores, segments, unusual = ended.found or NOTHING_FOUND
+        if subject.names_columns:
+            predictions, scores, segments = subject.redactor.findings(predictions, scores, segments)
+        trace = b""
+        if request.trace_at >= 0:
+            trace = request.wire[request.trace_at : request.trace_at + _TRACE_DIGITS]
+        row: Row = (
             SCHEMA_VERSION,
             self._ids.next(),
-            ended.request_id.decode("latin-1"),
+            request.id.decode("latin-1"),
             ended.started_ns + offset_ns,
             subject.route,
             subject.model,
@@ -96,7 +83,7 @@ class Composer:
             ended.failure,
             method,
             path,
-            ended.request_bytes,
+            request.size,
             ended.answer_bytes,
             ended.total_ns,
             ended.upstream_ns,
@@ -108,12 +95,13 @@ class Composer:
             segments,
             unusual,
             ended.unread,
-            ended.version,
-            trace_of(ended.wire, ended.body_at),
+            request.version,
+            trace.decode("latin-1"),
             self._worker,
             ended.shadow_of,
             captured,
         )
+        return self._encode(row)
 
     def _learn(self, text: bytes) -> str:
         """A path without its query, or a method; Latin-1, so that no byte is lost."""
@@ -123,12 +111,3 @@ class Composer:
                 self._known.clear()
             self._known[text] = decoded
         return decoded
-
-
-def trace_of(wire: bytes, body_at: int) -> str:
-    """The trace that the model was told to be part of; empty when it was told of none."""
-    at = wire.rfind(_TRACE_FIELD, 0, body_at)  # one that we made ourselves is the last field
-    if at < 0:
-        return ""
-    at += len(_TRACE_FIELD)
-    return wire[at : at + _TRACE_DIGITS].decode("latin-1")

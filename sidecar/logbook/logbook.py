@@ -15,7 +15,6 @@ Must not know: HTTP, files. Single-threaded: everything here belongs to the work
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Final, Protocol
@@ -24,10 +23,11 @@ from zlib import crc32
 from sidecar.board import CellCounter, Recorder
 from sidecar.config.update import RoutingUpdate
 from sidecar.logbook.composing import FAILED, Composer
-from sidecar.logbook.ended import Ended
+from sidecar.logbook.findings import note
 from sidecar.logbook.subjects import Subject, Subjects
 from sidecar.model import CellKey, DropReason
-from sidecar.monitor import Observation
+from sidecar.monitor import Complaints, Ended, Findings
+from sidecar.monitor.exchanges import SHORT_BYTES
 
 DELAY_S: Final = 0.01  # from the first exchange that waits until writing begins
 SLICE_NS: Final = 500_000  # of writing at a stretch: what a request may have to wait for
@@ -40,8 +40,6 @@ _LOOK_EVERY: Final = 16  # records between two looks at the clock
 _SAMPLED_OUT: Final = int(CellCounter.RECORDS_SAMPLED_OUT)
 _FAULT: Final = int(CellCounter.of_drop(DropReason.FAULT))
 _WHOLE: Final = 1 / 2**32
-
-log: Final = logging.getLogger("sidecar.worker")
 
 
 class Journal(Protocol):
@@ -94,7 +92,9 @@ class Logbook:
         self._held_bytes = 0
         self._scheduled = False
         self._failed: dict[tuple[DropReason, int], int] = {}
-        self._complained: set[type[Exception]] = set()
+        self._complaints = Complaints(
+            "an exchange could not be recorded, by a fault of ours; more are only counted"
+        )
 
     # -- whose records ---------------------------------------------------------------------------
 
@@ -120,21 +120,16 @@ class Logbook:
     def enter(self, ended: Ended) -> None:
         """Have an exchange written down, once the recorder has counted it. Never waits."""
         self._waiting.append(ended)
-        self._held_bytes = held = self._held_bytes + ended.request_bytes + ended.answer_bytes
+        self._held_bytes = held = self._held_bytes + ended.request.size + ended.answer_bytes
         if held > MOST_WAITING_BYTES or len(self._waiting) > MOST_WAITING:
             self.catch_up()
         elif not self._scheduled:
             self._scheduled = True
             self._later(DELAY_S, self._round)
 
-    def observed(self, observation: Observation) -> None:
-        """What the monitor has found in an exchange: its record can be written now."""
-        finished = observation.finished
-        ended = finished.entry
-        if isinstance(ended, Ended):
-            finished.entry = None  # else both would keep each other, unseen by the collector
-            ended.observed = observation
-            ended.awaited = False
+    def found(self, findings: Findings) -> None:
+        """What the monitor has found in exchanges: their records can be written now."""
+        note(findings)
 
     # -- between requests ------------------------------------------------------------------------
 
@@ -155,19 +150,25 @@ class Logbook:
         self._composer.begin(wall_ns)
         offset_ns = wall_ns - now_ns
         end_ns = now_ns + slice_ns
-        waiting = self._waiting
-        count = 0
+        waiting, write, take = self._waiting, self._write, self._waiting.popleft
+        due_ns = now_ns - AWAITED_NS
+        count = held_bytes = 0
+        over = False
         while waiting:
             ended = waiting[0]
-            if ended.awaited and now_ns - ended.started_ns - ended.total_ns < AWAITED_NS:
-                return False
-            waiting.popleft()
-            self._held_bytes -= ended.request_bytes + ended.answer_bytes
-            self._write(ended, offset_ns)
+            if ended.awaited and ended.started_ns + ended.total_ns > due_ns:
+                break
+            take()
+            held_bytes += ended.request.size + ended.answer_bytes
+            write(ended, offset_ns)
+            if len(ended.request.wire) > SHORT_BYTES:
+                _let_go(ended)
             count += 1
             if not count % _LOOK_EVERY and self._clock_ns() >= end_ns:
-                return True
-        return False
+                over = True
+                break
+        self._held_bytes -= held_bytes
+        return over
 
     def _write(self, ended: Ended, offset_ns: int) -> None:
         cell = ended.cell
@@ -175,12 +176,11 @@ class Logbook:
         if subject is None:
             return  # on no cell of the board: neither counted nor recorded
         why = None
-        observed = ended.observed
+        unusual = None if ended.found is None else ended.found[-1]
         # What a shadow failed is in the record of the request that it was a copy of.
         failed = ended.counter in FAILED and ended.shadow_of is None
-        if failed or observed is not None or subject.by_chance:
-            draw = crc32(ended.request_id, self._salt) * _WHOLE
-            unusual = None if observed is None else observed.unusual
+        if failed or subject.by_chance or not (unusual is None or subject.is_usual(unusual)):
+            draw = crc32(ended.request.id, self._salt) * _WHOLE
             why = subject.policy.why(subject.model, failed=failed, unusual=unusual, draw=draw)
             if why is None and draw >= subject.share and not failed:
                 self._recorder.count(cell, _SAMPLED_OUT)
@@ -189,19 +189,9 @@ class Logbook:
             payload = self._composer.compose(ended, subject, offset_ns, why)
         except Exception as error:  # noqa: BLE001 -- a bug of ours must not end the recording
             self._recorder.count(cell, _FAULT)
-            self._complain(error)
+            self._complaints.about(error)
             return
         self._journal.append(cell, payload)  # who refuses counts: see `tick`
-
-    def _complain(self, error: Exception) -> None:
-        """Log what went wrong, each kind once; without the text, which may quote a payload."""
-        kind = type(error)
-        if kind not in self._complained:
-            self._complained.add(kind)
-            log.error(
-                "an exchange could not be recorded, by a fault of ours; more are only counted",
-                extra={"kind": kind.__name__, "where": _place_of(error)},
-            )
 
     # -- what the journal did not take -----------------------------------------------------------
 
@@ -224,11 +214,9 @@ class Logbook:
         self.tick()
 
 
-def _place_of(error: Exception) -> str:
-    """The innermost line of code that an error passed."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    if trace is None:
-        return "unknown"
-    return f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"
+def _let_go(ended: Ended) -> None:
+    """A large request is not held for its copies, which may take their time, once it was read."""
+    request = ended.request
+    read = request.inputs is not None if ended.ticket is not None else not ended.awaited
+    if read and ended.shadow_of is None:
+        request.shorten()

@@ -25,15 +25,17 @@ MakeRedactor = Callable[[RouteSettings], Redactor]
 class Subject:
     """What is the same in all records of a cell.
 
-    `by_chance` says that an exchange may be recorded, or its bodies kept, by chance; if not, only
-    one that failed or has a score is to be asked about.
+    `by_chance` says that an exchange may be recorded, or its bodies kept, by chance; if not, the
+    policy is only to be asked about one that failed, or whose score is not `is_usual`.
     """
 
     __slots__ = (
         "by_chance",
         "capturing",
+        "is_usual",
         "key",
         "model",
+        "names_columns",
         "policy",
         "redactor",
         "role",
@@ -48,7 +50,9 @@ class Subject:
         self.role = key.role.value
         self.capturing = capturing
         self.redactor = capturing.redactor
+        self.names_columns = capturing.redactor.names_columns
         self.policy = policy
+        self.is_usual = policy.scores_of(key.model).passes
         settings = capturing.settings
         self.share = settings.records
         self.by_chance = self.share < 1 or settings.models.get(key.model, settings.bodies) > 0

@@ -1,7 +1,8 @@
 """What passes, looked into between requests: bodies in, counts on the board, within a budget."""
 
 from sidecar.monitor.capture import Capture
-from sidecar.monitor.exchanges import Finished, Observation, Request
+from sidecar.monitor.complaints import Complaints
+from sidecar.monitor.exchanges import Ended, Findings, Found, Request
 from sidecar.monitor.learning import Learned
 from sidecar.monitor.monitor import Monitor
 from sidecar.monitor.pairs import Ticket
@@ -9,10 +10,12 @@ from sidecar.monitor.watcher import Watcher
 
 __all__ = [
     "Capture",
-    "Finished",
+    "Complaints",
+    "Ended",
+    "Findings",
+    "Found",
     "Learned",
     "Monitor",
-    "Observation",
     "Request",
     "Ticket",
     "Watcher",

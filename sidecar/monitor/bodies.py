@@ -1,4 +1,4 @@
-"""From the bytes of a finished exchange to what a codec reads.
+"""From the bytes of an exchange that is over to what a codec reads.
 
 Most bodies are JSON and look like it: they are read as such at once, and only one that turns out to
 be something else is read again by what its head says. So the heads of most exchanges are never
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Final
 
 from sidecar.monitor.capture import Pieces
-from sidecar.monitor.exchanges import Finished, Request
+from sidecar.monitor.exchanges import Ended, Request
 from sidecar.monitor.fields import FieldFinder
 from sidecar.payload import (
     Body,
@@ -72,24 +72,24 @@ class BodyReader:
             described = self._requests.describe(plain, wire, body_at)
         return read(described)
 
-    def outputs(self, finished: Finished, inputs: Inputs) -> Outputs:
+    def outputs(self, ended: Ended, inputs: Inputs) -> Outputs:
         """What an answer says."""
-        data, capture = finished.answer, finished.capture
+        data, capture = ended.answer, ended.capture
         if capture is not None:
             if capture.reader is not None:
                 return capture.reader.finish()
             data = data or _whole(capture.answer)
         read = self.codec.read_response
-        plain = Body(data, finished.request.path)
+        plain = Body(data, ended.request.path)
         if looks_like_json(data):
             try:
                 return read(plain, inputs)
             except Undecodable:
-                described = self._answers.describe(plain, finished.head, len(finished.head))
+                described = self._answers.describe(plain, ended.answer_head, len(ended.answer_head))
                 if described is plain:
                     raise
         else:
-            described = self._answers.describe(plain, finished.head, len(finished.head))
+            described = self._answers.describe(plain, ended.answer_head, len(ended.answer_head))
         return read(described, inputs)
 
     def stream(self, head: bytes, started_ns: int) -> StreamReader | None:

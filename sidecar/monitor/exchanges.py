@@ -1,37 +1,45 @@
 """What the data plane hands over when an exchange is over, by reference: nothing is read or copied.
 
-Neither can be part of a cycle, so the garbage collector is spared them.
+One value for all who look at it afterwards: the monitor, which reads it, and the logbook, which
+writes it down. None of them can be part of a cycle, so the garbage collector is spared them.
 
-Must not know: connections, columns.
+Must not know: connections, columns, records.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
+from sidecar.board import CellCounter
 from sidecar.monitor.capture import Capture, Pieces
-from sidecar.payload import Inputs, Outputs, Reason
+from sidecar.payload import Inputs, Outputs, Reason, Value
 from sidecar.payload.row_answers import RowAnswers
 
 if TYPE_CHECKING:
     from sidecar.monitor.pairs import Ticket
     from sidecar.monitor.watcher import Watcher
 
-FAILED_FROM = 400  # the status
+FAILED_FROM: Final = 400  # the status
 
-SHORT_BYTES = 16 * 1024  # what is kept of a request for a shadow that answers later
+SHORT_BYTES: Final = 16 * 1024  # what is kept of a request for a shadow that answers later
+
+_ABORTED: Final = int(CellCounter.ABORTED)
 
 
 class Request(Struct, gc=False):
     """A request as it went to the model; `body_at` is where its head ends in `wire`.
 
-    `path` is its target; `chunked` says that the body in `wire` is in the chunked coding,
-    `complete` that it arrived whole. A body that came in pieces is in
-    `pieces`, and not in `wire`. What a codec made of it is kept here, or why it could not: the
-    primary's watch and those of its shadows read a request once, whoever comes first.
+    `path` is its target, with the query; `chunked` says that the body in `wire` is in the chunked
+    coding, `complete` that it arrived whole. A body that came in pieces is in `pieces`, and not in
+    `wire`; one that was not kept is in neither, but counted in `size`. `head` is the client's start
+    line with the fields that travel on; `trace_at` is where the id of the trace is in `wire`, -1
+    when `wire` does not have it. `version` is that of the routing.
+
+    What a codec made of it is kept here, or why it could not: the primary's watch and those of its
+    shadows read a request once, whoever comes first.
     """
 
     wire: bytes
@@ -40,11 +48,22 @@ class Request(Struct, gc=False):
     chunked: bool = False
     complete: bool = True
     pieces: Pieces | None = None
+    method: bytes = b""
+    head: bytes = b""
+    id: bytes = b""
+    version: int = 0
+    size: int = 0
+    trace_at: int = -1
     inputs: Inputs | None = None
     unread: Reason | None = None
 
+    @property
+    def has_body(self) -> bool:
+        """Whether there is a body to be read."""
+        return len(self.wire) > self.body_at or self.pieces is not None
+
     def shorten(self) -> None:
-        """Forget a large body that has been read; its head may still be asked for."""
+        """Forget a large body that nobody needs any more; its head may still be asked for."""
         if self.pieces is not None or len(self.wire) > SHORT_BYTES:
             self.wire = self.wire[: self.body_at]
             self.pieces = None
@@ -52,52 +71,66 @@ class Request(Struct, gc=False):
                 self.inputs = Inputs((), [()] * len(self.inputs.rows), self.inputs.sourced)
 
 
-class Entry(Protocol):
-    """What somebody else notes of an exchange, and waits with until the monitor has done with it.
+Found = tuple[
+    int, Sequence[Value], bool, Sequence[float | None], dict[str, str | None], float | None
+]
+"""What was found in an exchange, as it is noted: rows, predictions, whether there are more of them,
+scores, segments, how unusual it is."""
 
-    `unread` says why it was not read, or not all of it.
+
+class Ended(Struct, gc=False):
+    """An exchange that is over. `watcher` shall read it, if there is one.
+
+    `cell` is where the board counted it, `counter` how (a `CellCounter` of how exchanges end);
+    `status` is 0 without a whole answer. `answer_head` is the answer's start line and fields;
+    `answer` is its body, unless it came in pieces and is in `capture`. Durations are nanoseconds,
+    -1: not known; `started_ns` is of the clock that only rises. `ticket` is shared by all that are
+    compared; `shadow_of` is, of a copy, the model that the client was answered by.
+
+    `pieces` and `answer_pieces` are what came in pieces, for the logbook, which is later than the
+    monitor. `awaited`: the monitor is still to read it. What it found is in `found`, or in `unread`
+    why it could not. `held_bytes` is the monitor's.
     """
 
-    awaited: bool
-    unread: str | None
-
-
-class Finished(Struct, gc=False):
-    """An exchange that is over: `watcher` shall read it.
-
-    `status` is 0 when there was no whole answer; `head` are the answer's start line and fields,
-    `answer` its body, unless it came in pieces and is in `capture`. `latency_ns` is how long the
-    client waited, -1 when that says nothing of the model. `held_bytes` is the monitor's, `entry`
-    somebody's who is told: what was read by the monitor's sink, what was not in the entry itself.
-    """
-
-    watcher: Watcher
     request: Request
+    watcher: Watcher | None
+    cell: int
+    counter: int
     status: int
-    head: bytes
+    answer_head: bytes
     answer: bytes
-    latency_ns: int
+    started_ns: int
+    total_ns: int
+    upstream_ns: int = -1
+    first_byte_ns: int = -1
+    answer_bytes: int = 0
     ticket: Ticket | None = None
     capture: Capture | None = None
+    shadow_of: str | None = None
+    failure: str | None = None
+    pieces: Sequence[bytes] | None = None
+    answer_pieces: Sequence[bytes] | None = None
     held_bytes: int = 0
-    entry: Entry | None = None
-
-
-class Observation(Struct, frozen=True, gc=False):
-    """What was found in an exchange, for those who decide whether it is worth keeping.
-
-    `segments` are the values of the route's keys, in their order, None where there is none.
-    """
-
-    finished: Finished
-    segments: Sequence[str | None]
-    unusual: float
-    said: Outputs | tuple[RowAnswers, int] | None
+    awaited: bool = False
+    found: Found | None = None
+    unread: str | None = None
 
     @property
-    def outputs(self) -> Outputs | None:
-        """What the answer says; None when nobody could read it. Made when it is asked for."""
-        if isinstance(self.said, tuple):
-            answers, at = self.said
-            return answers.outputs(at)
-        return self.said
+    def latency_ns(self) -> int:
+        """How long the client waited, -1 when that says nothing of the model."""
+        return -1 if self.counter == _ABORTED else self.total_ns
+
+
+class Findings(Struct, frozen=True):
+    """What was found in exchanges of one watch, for those who write it down; entry by entry.
+
+    `said` is what their answers say, or the only answer, None when nobody could read it.
+    `segments` are the values of the route's keys, which are called `names`, None where there is
+    none; empty when it has no keys. `unusual` are scores.
+    """
+
+    exchanges: Sequence[Ended]
+    said: RowAnswers | Outputs | None
+    names: Sequence[str]
+    segments: Sequence[Sequence[str | None]]
+    unusual: Sequence[float]

@@ -1,4 +1,4 @@
-"""A worker's monitor: takes finished exchanges, and reads them while nothing else is to be done.
+"""A worker's monitor: takes exchanges that are over, and reads them in between requests.
 
     offer ─► pending ──(5 ms later)──► chosen ─► read, in slices of 0.5 ms ─► counted on the board
                │                         │
@@ -16,7 +16,6 @@ Must not know: HTTP, columns. Single-threaded: everything here belongs to the wo
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -29,7 +28,8 @@ from sidecar.model import CellKey
 from sidecar.monitor.bodies import Dechunk, is_event_stream
 from sidecar.monitor.budget import Budget, Draw
 from sidecar.monitor.capture import Capture, Loss, Room
-from sidecar.monitor.exchanges import Finished
+from sidecar.monitor.complaints import Complaints
+from sidecar.monitor.exchanges import Ended
 from sidecar.monitor.installation import Installation, Watchers
 from sidecar.monitor.learning import Learned
 from sidecar.monitor.watcher import Sink, Watcher
@@ -45,8 +45,6 @@ _SHED: Final = int(WatchCounter.SHED)
 _QUEUE_FULL: Final = int(WatchCounter.QUEUE_FULL)
 _BROKEN: Final = int(WatchCounter.UNREAD_SHAPE)
 _LOST: Final = {Loss.NO_ROOM: _QUEUE_FULL, Loss.SHED: _SHED, Loss.BROKEN: _BROKEN}
-
-log: Final = logging.getLogger("sidecar.worker")
 
 
 class Monitor:
@@ -81,15 +79,17 @@ class Monitor:
         self._flush_at_once = sink is not None
         self._plan: ObservationPlan | None = None
         self._installed: Watchers = {}
-        self._pending: deque[Finished] = deque()
-        self._chosen: deque[Finished] = deque()
-        self._left: deque[Finished] = deque()  # of those chosen, to be read one at a time
+        self._pending: deque[Ended] = deque()
+        self._chosen: deque[Ended] = deque()
+        self._left: deque[Ended] = deque()  # of those chosen, to be read one at a time
         self._scheduled = False
         self._woken = False
         self._rounds = 0
         self._sampling = False  # since when, tickets may say that the other side was shed
         self._looked_back_ns = clock_ns()
-        self._complained: set[type[Exception]] = set()
+        self._complaints = Complaints(
+            "an exchange could not be read, by a fault of ours; more like it are only counted"
+        )
         settings = MonitorSettings()
         self._most = self._places = settings.pending
         self._max_body = int(settings.max_body)
@@ -138,10 +138,10 @@ class Monitor:
     def _retire(self, watchers: list[Watcher]) -> None:
         """These watch no more: whatever they have read or still wait for is counted now."""
         for waiting in (self._left, self._chosen, self._pending):
-            kept = [finished for finished in waiting if finished.watcher not in watchers]
-            for finished in waiting:
-                if finished.watcher in watchers:
-                    self._leave(finished, _SHED)
+            kept = [ended for ended in waiting if ended.watcher not in watchers]
+            for ended in waiting:
+                if ended.watcher in watchers:
+                    self._leave(ended, _SHED)
             waiting.clear()
             waiting.extend(kept)
         for watcher in watchers:
@@ -150,22 +150,22 @@ class Monitor:
 
     # -- on the request path ---------------------------------------------------------------------
 
-    def offer(self, finished: Finished) -> bool:
-        """Have an exchange read later; False when it will not be. Never raises, never waits."""
-        capture = finished.capture
+    def offer(self, ended: Ended) -> bool:
+        """Have a watched exchange read later; False when it will not be. Never waits."""
+        capture = ended.capture
         if capture is not None and capture.loss is not None:
-            self._leave(finished, _LOST[capture.loss])
+            self._leave(ended, _LOST[capture.loss])
             return False
         room, pending = self._room, self._pending
-        size = len(finished.request.wire) + len(finished.answer)
+        size = len(ended.request.wire) + len(ended.answer)
         left = room.left - size
         waiting = len(pending)
         if left < 0 or waiting >= self._places:
-            self._leave(finished, _QUEUE_FULL)
+            self._leave(ended, _QUEUE_FULL)
             return False
-        finished.held_bytes = size
+        ended.held_bytes = size
         room.left = left
-        pending.append(finished)
+        pending.append(ended)
         if not self._scheduled:
             self._scheduled = True
             self._await_more()
@@ -230,17 +230,17 @@ class Monitor:
         pending = self._pending
         draw = Draw(wanted, len(pending), self._random)
         while pending:
-            finished = pending.popleft()
-            ticket = finished.ticket
+            ended = pending.popleft()
+            ticket = ended.ticket
             chosen = None if ticket is None else ticket.chosen
             if chosen is None:
                 chosen = draw.next()
                 if ticket is not None:
                     ticket.chosen = chosen
             if chosen:
-                self._chosen.append(finished)
+                self._chosen.append(ended)
             else:
-                self._leave(finished, _SHED)
+                self._leave(ended, _SHED)
 
     def _slice(self) -> None:
         """Read for a while; then the loop gets its turn."""
@@ -272,7 +272,7 @@ class Monitor:
         else:
             self._scheduled = False
 
-    def _read_many(self, chosen: deque[Finished]) -> int:
+    def _read_many(self, chosen: deque[Ended]) -> int:
         """Read what is read at once, and leave the others; returns how many were read."""
         if len(chosen) <= AT_ONCE:
             exchanges = list(chosen)
@@ -281,14 +281,14 @@ class Monitor:
             exchanges = [chosen.popleft() for _ in range(AT_ONCE)]
         if self._sampling:
             exchanges = self._with_their_others(exchanges)
-        groups = dict.fromkeys([one.watcher for one in exchanges])
+        watchers = {one.watcher for one in exchanges if one.watcher is not None}
         count = 0
-        for watcher in sorted(groups, key=_shadows_last):
+        for watcher in sorted(watchers, key=_shadows_last):
             ours = [one for one in exchanges if one.watcher is watcher]
             try:
                 found, left = watcher.look(ours)
             except Exception as error:  # noqa: BLE001 -- as below; the codec has the last word
-                self._complain(error)
+                self._complaints.about(error)
                 found, left = [], ours
             self._left += left
             for read in found:
@@ -297,12 +297,12 @@ class Monitor:
                 try:
                     watcher.count(read)
                 except Exception as error:  # noqa: BLE001 -- as with those that are left
-                    self._complain(error)
+                    self._complaints.about(error)
         return count
 
-    def _with_their_others(self, exchanges: list[Finished]) -> list[Finished]:
+    def _with_their_others(self, exchanges: list[Ended]) -> list[Ended]:
         """Those of which no other side was shed before; see `Ticket.chosen`."""
-        kept: list[Finished] = []
+        kept: list[Ended] = []
         for one in exchanges:
             if one.ticket is not None and one.ticket.chosen is False:
                 self._leave(one, _SHED)
@@ -310,39 +310,29 @@ class Monitor:
                 kept.append(one)
         return kept
 
-    def _read(self, finished: Finished) -> None:
-        ticket = finished.ticket
+    def _read(self, ended: Ended) -> None:
+        ticket = ended.ticket
         if ticket is not None:
             if ticket.chosen is False:  # the other side was shed when there was more
-                self._leave(finished, _SHED)
+                self._leave(ended, _SHED)
                 return
             ticket.chosen = True
         try:
-            finished.watcher.read(finished)
+            _watcher_of(ended).read(ended)
         except Exception as error:  # noqa: BLE001 -- a bug in a codec must not end the counting
-            finished.watcher.leave(finished, _BROKEN)
-            self._complain(error)
-        self._release(finished)
+            _watcher_of(ended).leave(ended, _BROKEN)
+            self._complaints.about(error)
+        self._release(ended)
 
-    def _leave(self, finished: Finished, counter: int) -> None:
-        finished.watcher.leave(finished, counter)
-        self._release(finished)
+    def _leave(self, ended: Ended, counter: int) -> None:
+        _watcher_of(ended).leave(ended, counter)
+        self._release(ended)
 
-    def _release(self, finished: Finished) -> None:
-        self._room.left += finished.held_bytes
-        finished.held_bytes = 0
-        if finished.capture is not None:
-            finished.capture.release()
-
-    def _complain(self, error: Exception) -> None:
-        """Log what went wrong, each kind once; without the text, which may quote a payload."""
-        kind = type(error)
-        if kind not in self._complained:
-            self._complained.add(kind)
-            log.error(
-                "an exchange could not be read, by a fault of ours; more like it are only counted",
-                extra={"kind": kind.__name__, "where": _place_of(error)},
-            )
+    def _release(self, ended: Ended) -> None:
+        self._room.left += ended.held_bytes
+        ended.held_bytes = 0
+        if ended.capture is not None:
+            ended.capture.release()
 
     # -- onto the board --------------------------------------------------------------------------
 
@@ -361,7 +351,7 @@ class Monitor:
             if look_back:
                 watcher.look_back()
         except Exception as error:  # noqa: BLE001 -- as with reading
-            self._complain(error)
+            self._complaints.about(error)
 
     def catch_up(self) -> None:
         """Read all that waits, whatever it costs, and count it."""
@@ -382,15 +372,11 @@ class Monitor:
             self._flush(watcher, look_back=True)
 
 
+def _watcher_of(ended: Ended) -> Watcher:
+    watcher = ended.watcher
+    assert watcher is not None  # noqa: S101  # for the type checker: see `offer`
+    return watcher
+
+
 def _shadows_last(watcher: Watcher) -> bool:
     return watcher.is_shadow
-
-
-def _place_of(error: Exception) -> str:
-    """The innermost line of code that an error passed."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    if trace is None:
-        return "unknown"
-    return f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"

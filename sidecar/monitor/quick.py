@@ -27,7 +27,7 @@ from msgspec import Struct
 from sidecar.board import Kernels
 from sidecar.config.observation import Watch
 from sidecar.model import ColumnKind, ColumnPart
-from sidecar.monitor.exchanges import FAILED_FROM, Finished
+from sidecar.monitor.exchanges import FAILED_FROM, Ended
 from sidecar.monitor.rows import Coding
 from sidecar.monitor.shapes import AnswerShape, OutputCoder, Patience, RequestShape
 from sidecar.payload import Inputs
@@ -46,7 +46,7 @@ MOST_SHAPES: Final = 4  # of one side: the usual traffic of a model is not writt
 class Read(Struct, frozen=True):
     """Exchanges that were read, `cells: float64[exchange, column]`, and what the answers say."""
 
-    exchanges: list[Finished]
+    exchanges: list[Ended]
     cells: FloatArray
     said: RowAnswers
 
@@ -78,12 +78,12 @@ class QuickReader:
         self._replies: list[AnswerShape] = []
         self._patience = Patience()
 
-    def read(self, exchanges: list[Finished]) -> tuple[list[Read], list[Finished]]:
+    def read(self, exchanges: list[Ended]) -> tuple[list[Read], list[Ended]]:
         """What could be read here, and what could not."""
         if not self._replies or not (self._requests or self._is_shadow):
             return [], exchanges
-        ours: list[Finished] = []
-        left: list[Finished] = []
+        ours: list[Ended] = []
+        left: list[Ended] = []
         path = self._path
         for one in exchanges:
             request = one.request
@@ -126,7 +126,7 @@ class QuickReader:
                 ours = []
             elif fits.any():
                 _move_up(self._replies, shape)
-                rest: list[Finished] = []
+                rest: list[Ended] = []
                 read = _parted(ours, fits, rest)
                 found.append(self._coded(read, cells[fits], said.of(fits)))
                 ours, cells, starts, ends = rest, cells[~fits], starts[~fits], ends[~fits]
@@ -154,22 +154,22 @@ class QuickReader:
             fits[rest] = True if fit is None else fit
         return fits
 
-    def _coded(self, exchanges: list[Finished], cells: FloatArray, said: RowAnswers) -> Read:
+    def _coded(self, exchanges: list[Ended], cells: FloatArray, said: RowAnswers) -> Read:
         self._coder.fill(cells[:, len(self._features) :], said)
         return Read(exchanges, cells, said)
 
     # -- shapes ----------------------------------------------------------------------------------
 
-    def learn(self, finished: Finished, inputs: Inputs) -> None:
+    def learn(self, ended: Ended, inputs: Inputs) -> None:
         """The codec has read both bodies of an exchange that was left to it: what is their shape?
 
         Called with each of them; most are passed over.
         """
-        request = finished.request
-        whole = finished.capture is None and request.pieces is None and not request.chunked
+        request = ended.request
+        whole = ended.capture is None and request.pieces is None and not request.chunked
         if not whole or len(inputs.rows) != 1 or not self._patience.ends():
             return
-        path, answer = request.path, finished.answer
+        path, answer = request.path, ended.answer
         if path != self._path:
             self._path = path
             self._requests, self._replies = [], []
@@ -207,7 +207,7 @@ def _move_up(shapes: list[Form], used: Form) -> None:
         shapes[at - 1], shapes[at] = used, shapes[at - 1]
 
 
-def _parted(ours: list[Finished], fits: BoolArray, others: list[Finished]) -> list[Finished]:
+def _parted(ours: list[Ended], fits: BoolArray, others: list[Ended]) -> list[Ended]:
     """Those that fit; the others are added to `others`."""
     others += compress(ours, (~fits).tolist())
     return list(compress(ours, fits.tolist()))

@@ -34,7 +34,7 @@ from sidecar.model import Role
 from sidecar.monitor.batch import REQUEST, ROW, Batch
 from sidecar.monitor.bodies import BodyReader
 from sidecar.monitor.entities import EntityTable, Sight
-from sidecar.monitor.exchanges import FAILED_FROM, Finished, Observation, Request
+from sidecar.monitor.exchanges import FAILED_FROM, Ended, Findings, Request
 from sidecar.monitor.learning import Learner
 from sidecar.monitor.pairs import Verdict, compare_rows
 from sidecar.monitor.quick import QuickReader, Read
@@ -58,10 +58,12 @@ _VERDICTS: Final = {
     Verdict.UNPAIRED: (_UNPAIRED,),
 }
 
-Said = Outputs | tuple[RowAnswers, int] | None
 _UNREAD_PREFIX: Final = "unread_"
 
-Sink = Callable[[Observation], None]
+Texts = Sequence[Sequence[str | None]]
+"""The segment values of exchanges; empty when there are no keys."""
+
+Sink = Callable[[Findings], None]
 
 
 class Setup(Struct, frozen=True, kw_only=True):
@@ -109,20 +111,20 @@ class Watcher:
         self._comparing = 0  # answers whose counterparts are not known yet
         self._retired = False
         self._sink = setup.sink
-        self._unjudged: list[tuple[Finished, Sequence[str | None], Said]] = []
+        self._unjudged: list[tuple[list[Ended], RowAnswers | Outputs | None, Texts]] = []
         self._quick = setup.quick
 
     # -- many at once ----------------------------------------------------------------------------
 
-    def look(self, exchanges: list[Finished]) -> tuple[list[Read], list[Finished]]:
+    def look(self, exchanges: list[Ended]) -> tuple[list[Read], list[Ended]]:
         """Read what can be read at once, and return it, to be counted, beside the others."""
         quick, learner = self._quick, self.learner
         if quick is None or (learner is not None and learner.left > 0):
             return [], exchanges
         if not self.is_shadow:
             return quick.read(exchanges)
-        ours: list[Finished] = []
-        others: list[Finished] = []
+        ours: list[Ended] = []
+        others: list[Ended] = []
         for one in exchanges:
             # Its request was read with the primary's; else nobody knows yet what that says.
             known = one.ticket is not None and one.ticket.said is not None
@@ -141,18 +143,17 @@ class Watcher:
             for at, one in enumerate(exchanges):
                 if one.ticket is not None:
                     one.ticket.settle_as(said, at)
-        latency_ns = np.array(array("q", [one.latency_ns for one in exchanges]))
-        texts: Sequence[Sequence[str | None]] = ()
+        latency_ns = np.array(array("q", [one.total_ns for one in exchanges]))
+        texts: Texts = ()
         bases = None
         if self._keys:
             texts = [[key.source.header(one.request) for key in self._keys] for one in exchanges]
             bases = np.array([self._bases(of_one) for of_one in texts])
         self.batch.add_single(read.cells, latency_ns, bases)
         if self._sink is not None:
-            for at, one in enumerate(exchanges):
-                self._unjudged.append((one, texts[at] if texts else (), (said, at)))
+            self._unjudged.append((exchanges, said, texts))
 
-    def _compare(self, shadows: list[Finished], said: RowAnswers) -> None:
+    def _compare(self, shadows: list[Ended], said: RowAnswers) -> None:
         """Compare what a shadow said with what the primary did, whom all tickets know."""
         tickets = [one.ticket for one in shadows if one.ticket is not None]
         primaries = {ticket.said: 0 for ticket in tickets if ticket.said is not None}
@@ -173,15 +174,16 @@ class Watcher:
 
     # -- one at a time ---------------------------------------------------------------------------
 
-    def read(self, finished: Finished) -> None:
+    def read(self, ended: Ended) -> None:
         """Read an exchange and count it. Raises nothing that a body could cause."""
-        inputs, outputs, outcome = self._look(finished)
+        inputs, outputs, outcome = self._look(ended)
         if inputs is not None:
-            self._count(finished, inputs, outputs)
-            finished.request.shorten()
-        elif finished.entry is not None:
-            finished.entry.awaited = False
-        ticket = finished.ticket
+            self._count(ended, inputs, outputs)
+            if self._sink is None:  # else whoever writes it down still needs the body
+                ended.request.shorten()
+        else:
+            ended.awaited = False
+        ticket = ended.ticket
         if ticket is not None:
             if not self.is_shadow:
                 ticket.settle(outputs)
@@ -190,21 +192,20 @@ class Watcher:
                 ticket.compare(outputs, self._tell)
         self._leave(outcome)
         if self._quick is not None and inputs is not None and outputs is not None:
-            self._quick.learn(finished, inputs)
+            self._quick.learn(ended, inputs)
 
     def _leave(self, outcome: int, n: int = 1) -> None:
         """So many exchanges have ended, and this became of them."""
         self.counters[_OFFERED] += n
         self.counters[outcome] += n
 
-    def leave(self, finished: Finished, counter: int) -> None:
+    def leave(self, ended: Ended, counter: int) -> None:
         """Count an exchange that is not read, whoever asks for it."""
         self._leave(counter)
-        if finished.ticket is not None and not self.is_shadow:
-            finished.ticket.settle(None)
-        if finished.entry is not None:
-            finished.entry.unread = WatchCounter(counter).name.lower().removeprefix(_UNREAD_PREFIX)
-            finished.entry.awaited = False
+        if ended.ticket is not None and not self.is_shadow:
+            ended.ticket.settle(None)
+        ended.unread = WatchCounter(counter).name.lower().removeprefix(_UNREAD_PREFIX)
+        ended.awaited = False
 
     def flush(self) -> None:
         """Count on the board what was read."""
@@ -224,28 +225,27 @@ class Watcher:
 
     # -- what the bodies say ---------------------------------------------------------------------
 
-    def _look(self, finished: Finished) -> tuple[Inputs | None, Outputs | None, int]:
+    def _look(self, ended: Ended) -> tuple[Inputs | None, Outputs | None, int]:
         """What request and answer say, as far as they can be read, and the counter of that."""
-        request, ticket = finished.request, finished.ticket
+        request, ticket = ended.request, ended.ticket
         inputs, bodies = request.inputs, self.bodies
         try:
             if inputs is None:
                 # Segments and entities are the route's: what the primary's codec finds is enough.
                 reader = bodies if ticket is None else ticket.bodies or bodies
                 inputs = request.inputs = reader.inputs(request)
-            if finished.status == 0 or finished.status >= FAILED_FROM:
+            if ended.status == 0 or ended.status >= FAILED_FROM:
                 return inputs, None, _READ
             if ticket is None:
-                return inputs, bodies.outputs(finished, inputs), _READ
-            outputs = ticket.known(finished.answer, bodies.codec)
+                return inputs, bodies.outputs(ended, inputs), _READ
+            outputs = ticket.known(ended.answer, bodies.codec)
             if outputs is None:
-                outputs = bodies.outputs(finished, inputs)
-                ticket.know(finished.answer, bodies.codec, outputs)
+                outputs = bodies.outputs(ended, inputs)
+                ticket.know(ended.answer, bodies.codec, outputs)
         except Undecodable as unread:
             if inputs is None:
                 request.unread = unread.reason
-            if finished.entry is not None:
-                finished.entry.unread = unread.reason.value
+            ended.unread = unread.reason.value
             return inputs, None, _UNREAD[unread.reason]
         return inputs, outputs, _READ
 
@@ -258,22 +258,22 @@ class Watcher:
 
     # -- counting --------------------------------------------------------------------------------
 
-    def _count(self, finished: Finished, inputs: Inputs, outputs: Outputs | None) -> None:
+    def _count(self, ended: Ended, inputs: Inputs, outputs: Outputs | None) -> None:
         """Add the rows of an exchange to what is counted next, and the request they came in."""
         rows = inputs.rows
         count = len(rows)
         if not count and outputs is not None:
             count = len(outputs.predictions)
-        failed = finished.status == 0 or finished.status >= FAILED_FROM
-        latency_ns = finished.latency_ns
+        failed = ended.status == 0 or ended.status >= FAILED_FROM
+        latency_ns = ended.latency_ns
         texts: Sequence[str | None] = ()
         bases = of_request = self._whole
         if self._keys:
-            texts = [key.source.text(finished.request, inputs) for key in self._keys]
+            texts = [key.source.text(ended.request, inputs) for key in self._keys]
             bases = of_request = self._bases(texts)
         measures = self._measured(latency_ns, count, outputs)
         if self._sink is not None:
-            self._unjudged.append((finished, texts, outputs))
+            self._unjudged.append(([ended], outputs, [texts] if texts else ()))
         batch, coder, learner = self.batch, self._coder, self.learner
         form = coder.form(inputs.names)
         what, of_row = (ROW | REQUEST, measures) if count == 1 else (ROW, batch.no_measures)
@@ -283,7 +283,7 @@ class Watcher:
             if self._keys_by_row and count > 1 and rows:
                 texts = self._texts_of_row(texts, inputs.names, row)
                 bases = self._bases(texts)
-            if self._entity is not None and self._seen(finished.request, inputs, row):
+            if self._entity is not None and self._seen(ended.request, inputs, row):
                 continue
             cells = coder.features(form, row)
             said = coder.outputs(outputs, at)
@@ -349,9 +349,16 @@ class Watcher:
         if self._sink is None:
             return
         scores = unusual.tolist()
-        waiting, self._unjudged = self._unjudged[: len(scores)], self._unjudged[len(scores) :]
-        for (finished, segments, said), score in zip(waiting, scores, strict=True):
-            self._sink(Observation(finished, segments, score, said))
+        names = [key.name for key in self._keys]
+        begin = groups = 0
+        for exchanges, said, texts in self._unjudged:
+            if begin == len(scores):
+                break  # the others are not counted yet
+            end = begin + len(exchanges)
+            self._sink(Findings(exchanges, said, names, texts, scores[begin:end]))
+            begin = end
+            groups += 1
+        del self._unjudged[:groups]
 
 
 def _feature(

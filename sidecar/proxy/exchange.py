@@ -9,7 +9,8 @@ The rules that must never break:
 - Every exchange is counted exactly once, in the cell of the model it was assigned to.
 
 What passes in an exchange of a watched model is given to the monitor when it is over, by reference,
-as said by the model that answered. Every exchange that was counted is entered into the logbook.
+as said by the model that answered. Every exchange that was counted is entered into the logbook,
+which gets the same value.
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ from typing import TYPE_CHECKING
 
 from sidecar.board import CellCounter
 from sidecar.errors import SidecarError, UpstreamError
-from sidecar.logbook import Ended
-from sidecar.monitor import Capture, Finished, Request, Ticket, Watcher
+from sidecar.monitor import Capture, Ended, Request, Ticket
 from sidecar.proxy.chunked import ChunkedDecoder, encode_chunks, encode_end
 from sidecar.proxy.fields import tokens
 from sidecar.proxy.forwarding import (
     client_head,
     interim_head,
     switching_head,
+    trace_at,
     upstream_head,
 )
 from sidecar.proxy.head import RequestHead, ResponseHead
@@ -56,13 +57,13 @@ class Exchange:
         "_client",
         "_connection",
         "_decision",
-        "_ended",
         "_first_ns",
         "_head",
         "_head_bytes",
         "_installed",
         "_keep_bytes",
         "_pool",
+        "_request",
         "_request_bytes",
         "_retrying",
         "_sent_ns",
@@ -112,7 +113,7 @@ class Exchange:
         self._request_bytes = 0
         self._answer_bytes = 0
         self._answer_head = b""
-        self._ended: Ended | None = None
+        self._request: Request | None = None  # for monitor and logbook, once it is complete
         self._capture: Capture | None = None  # of bodies that come in pieces, when wanted
         self._ticket: Ticket | None = None  # what its copies are compared by
         self.complete = False  # the client's request has arrived whole
@@ -208,25 +209,20 @@ class Exchange:
         mirrors = self._installed.mirrors[self._decision.route.name]
         wire = self._wire
         data = None if wire is None else wire[0] if len(wire) == 1 else b"".join(wire)
-        ticket = None
-        version, model = self._installed.update.version, self._target.model
+        request = ticket = None
+        plane = self._client.plane
         for shadow in self._decision.shadows:
             mirror = mirrors[shadow.index]
-            if ticket is None and mirror.watched and data and len(data) > self._head_bytes:
-                watcher = self._client.plane.monitor.watchers[self._target.cell]
-                ticket = self._ticket = Ticket(
-                    Request(data, self._head_bytes, head.path, head.chunked),
-                    None if watcher is None else watcher.bodies,
-                )
-            mirror.offer(
-                data,
-                self._head_bytes,
-                head,
-                ticket,
-                request_id=self.request_id,
-                version=version,
-                model=model,
-            )
+            if data is not None:
+                watched = mirror.watched
+                if request is None and (watched or plane.logbook is not None):
+                    request = self._request = self._sent(data)
+                if ticket is None and watched and request is not None and request.has_body:
+                    watcher = plane.monitor.watchers[self._target.cell]
+                    ticket = self._ticket = Ticket(
+                        request, None if watcher is None else watcher.bodies
+                    )
+            mirror.offer(data, self._head_bytes, head, request, ticket, self._target.model)
 
     def skip_mirrors(self) -> None:
         """It is over and its request never was complete: the shadows get nothing."""
@@ -264,38 +260,16 @@ class Exchange:
         now = perf_counter_ns()
         total = now - self._started_ns
         upstream = first - self._sent_ns
+        first_ns = first - self._started_ns
+        counter = head.status // 100 - 1
         self._answer_bytes = len(body)
         if self._target is self._decision.target:
             client.plane.recorder.record(
-                self._target.cell,
-                head.status // 100 - 1,
-                total,
-                upstream,
-                first - self._started_ns,
-                total - upstream,
+                self._target.cell, counter, total, upstream, first_ns, total - upstream
             )
-            if client.plane.logbook is not None:
-                self._ended = self._note(
-                    head.status // 100 - 1, total, upstream, first - self._started_ns
-                )
         else:
-            self._record(CellCounter.FALLBACK)
-        ended = self._ended
-        if ended is not None:
-            ended.status, ended.answer_head, ended.answer = head.status, head.kept, body
-        monitor = client.plane.monitor
-        watcher = monitor.watchers[self._target.cell]
-        if watcher is not None or self._ticket is not None or self._capture is not None:
-            ticket = self._ticket
-            if ticket is not None and watcher is not None and self._capture is None:
-                finished = Finished(
-                    watcher, ticket.request, head.status, head.kept, body, total, ticket
-                )
-                self._offer(finished)
-            else:
-                self._show(watcher, head.status, head.kept, body, total)
-        if ended is not None:
-            self._enter(ended)
+            counter, total, upstream, first_ns = self._record(CellCounter.FALLBACK)
+        self._hand_over(counter, head.status, head.kept, body, total, upstream, first_ns)
         client.done(self)
 
     def _connection_field(self) -> bytes:
@@ -364,11 +338,8 @@ class Exchange:
         self._first_ns = self._upstream_ns = perf_counter_ns()
         self._client.write(switching_head(head, self._pool.model_line, self.request_id) + excess)
         self._status = head.status
-        self._record(CellCounter(head.status // 100 - 1))
-        if self._ended is not None:
-            self._enter(self._ended)
-        if self._capture is not None:
-            self._capture.release()
+        counter, total_ns, upstream_ns, first_ns = self._record(CellCounter(head.status // 100 - 1))
+        self._hand_over(counter, head.status, head.kept, b"", total_ns, upstream_ns, first_ns)
         join(
             self._client,
             connection,
@@ -457,29 +428,32 @@ class Exchange:
     # -- counting --------------------------------------------------------------------------------
 
     def _count(self, counter: CellCounter, failure: str | None = None) -> None:
-        """Count how it ended, show the monitor what passed, and enter it into the logbook."""
-        total_ns = self._record(counter, failure)
-        watcher = self._client.plane.monitor.watchers[self._target.cell]
-        if watcher is not None or self._ticket is not None or self._capture is not None:
-            answered = counter not in (CellCounter.ERROR, CellCounter.ABORTED)
-            self._show(
-                watcher,
-                self._status if answered else 0,
-                self._answer_head,
-                b"",
-                total_ns if counter is not CellCounter.ABORTED else -1,
-            )
-        if self._ended is not None:
-            self._enter(self._ended)
+        """Count how it ended, and hand over what passed."""
+        counted, total_ns, upstream_ns, first_ns = self._record(counter)
+        answered = counter not in (CellCounter.ERROR, CellCounter.ABORTED)
+        self._hand_over(
+            counted,
+            self._status if answered else 0,
+            self._answer_head,
+            b"",
+            total_ns,
+            upstream_ns,
+            first_ns,
+            failure,
+        )
 
-    def _record(self, counter: CellCounter, failure: str | None = None) -> int:
-        """Count how it ended, with what was measured by then; returns the whole duration."""
+    def _record(self, counter: CellCounter) -> tuple[int, int, int, int]:
+        """Count how it ended, with what was measured by then.
+
+        Returns what it was counted as, the whole duration, the model's, and that to its first byte;
+        -1: not measured.
+        """
         now = perf_counter_ns()
         total = now - self._started_ns
         fell_back = self._target is not self._decision.target
         upstream = self._upstream_ns - self._sent_ns if self._upstream_ns else -1
         answered = upstream >= 0 and counter not in (CellCounter.ERROR, CellCounter.ABORTED)
-        counted = CellCounter.FALLBACK if fell_back and answered else counter
+        counted = int(CellCounter.FALLBACK if fell_back and answered else counter)
         upstream_ns = upstream if answered and not fell_back else -1
         first_ns = self._first_ns - self._started_ns if self._first_ns and not fell_back else -1
         self._client.plane.recorder.record(
@@ -490,83 +464,85 @@ class Exchange:
             first_ns,
             total - upstream if answered and not fell_back else -1,
         )
-        if self._client.plane.logbook is not None:
-            self._ended = ended = self._note(int(counted), total, upstream_ns, first_ns)
-            ended.status = self._status if answered else 0
-            ended.failure = failure
-            ended.answer_head = self._answer_head
-            if self._capture is not None:
-                ended.answer_pieces = self._capture.answer.parts
-        return total
+        return counted, total, upstream_ns, first_ns
 
-    def _note(self, counter: int, total_ns: int, upstream_ns: int, first_ns: int) -> Ended:
-        """What the logbook has to know; what of bodies is still at hand, by reference."""
-        wire, capture = self._wire, self._capture
-        pieces = None
-        if capture is not None and capture.request is not None:
-            sent, body_at = capture.request_head, len(capture.request_head)
-            pieces = capture.request.parts
-        elif wire is None:
-            sent, body_at = b"", 0
-        else:
-            sent, body_at = wire[0] if len(wire) == 1 else b"".join(wire), self._head_bytes
-        return Ended(
+    def _hand_over(
+        self,
+        counter: int,
+        status: int,
+        answer_head: bytes,
+        answer: bytes,
+        total_ns: int,
+        upstream_ns: int,
+        first_ns: int,
+        failure: str | None = None,
+    ) -> None:
+        """Give what passed to monitor and logbook; `status` 0: no whole answer."""
+        plane, ticket, capture = self._client.plane, self._ticket, self._capture
+        monitor, logbook = plane.monitor, plane.logbook
+        watcher = monitor.watchers[self._target.cell]
+        if watcher is None and logbook is None and ticket is None and capture is None:
+            return
+        request = self._request
+        if request is None or (capture is not None and ticket is None):
+            request = self._seen()
+        ended = Ended(
+            request,
+            watcher,
             self._decision.target.cell,
             counter,
-            0,
-            self._head,
-            self.request_id,
-            self._installed.update.version,
+            status,
+            answer_head,
+            answer,
             self._started_ns,
             total_ns,
             upstream_ns,
             first_ns,
-            self._request_bytes,
             self._answer_bytes,
-            sent,
-            body_at,
-            pieces=pieces,
+            ticket,
+            capture,
+            None,
+            failure,
         )
-
-    def _enter(self, ended: Ended) -> None:
-        """Have it recorded; nothing is entered twice."""
-        self._ended = None
-        logbook = self._client.plane.logbook
-        if logbook is not None:
-            logbook.enter(ended)
-
-    def _offer(self, finished: Finished) -> None:
-        """Have it read, and the logbook wait for what is found."""
-        finished.entry = ended = self._ended
-        taken = self._client.plane.monitor.offer(finished)
-        if ended is not None:
-            ended.awaited = taken
-
-    def _show(
-        self, watcher: Watcher | None, status: int, head: bytes, answer: bytes, total_ns: int
-    ) -> None:
-        """Show the monitor what passed, unless there was no body; `status` 0: no whole answer."""
-        ticket, capture = self._ticket, self._capture
-        request = ticket.request if ticket is not None else self._seen()
-        if watcher is None or request is None:
+        if capture is not None:
+            ended.answer_pieces = capture.answer.parts
+            if capture.request is not None:
+                ended.pieces = capture.request.parts
+        if watcher is not None and request.has_body and status != 101:
+            ended.awaited = monitor.offer(ended)
+        else:
             if ticket is not None:
                 ticket.settle(None)
             if capture is not None:
                 capture.release()
-            return
-        self._offer(Finished(watcher, request, status, head, answer, total_ns, ticket, capture))
+        if logbook is not None:
+            logbook.enter(ended)
 
-    def _seen(self) -> Request | None:
-        """The request as the monitor reads it; None when it had no body."""
-        head, wire, capture = self._head, self._wire, self._capture
+    def _seen(self) -> Request:
+        """The request, as far as it was kept; its body may still be coming."""
+        capture, wire = self._capture, self._wire
         if capture is not None and capture.request is not None:
-            seen = capture.request_head
-            return Request(
-                seen, len(seen), head.path, complete=self.complete, pieces=capture.request
-            )
-        if wire is None:
-            return None  # nobody watched when it came
-        data = wire[0] if len(wire) == 1 else b"".join(wire)
-        if len(data) == self._head_bytes:
-            return None
-        return Request(data, self._head_bytes, head.path, head.chunked, self.complete)
+            request = self._sent(capture.request_head)
+            request.pieces = capture.request
+            return request
+        return self._sent(b"" if wire is None else wire[0] if len(wire) == 1 else b"".join(wire))
+
+    def _sent(self, wire: bytes) -> Request:
+        """The request as it went to the model; `wire` is empty when it was too large to keep."""
+        head, body_at = self._head, self._head_bytes
+        if not wire:
+            body_at = 0
+        return Request(
+            wire,
+            body_at,
+            head.path,
+            head.chunked,
+            self.complete,
+            None,
+            head.method,
+            head.kept,
+            self.request_id,
+            self._installed.update.version,
+            self._request_bytes,
+            trace_at(head, body_at) if wire else -1,
+        )

@@ -22,6 +22,8 @@ from sidecar.proxy.head import RequestHead, ResponseHead
 LATER_TRACEPARENT: Final = re.compile(
     rb"(?!00|ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})(?:-.*)?"
 )
+_TRACE_ID_AT: Final = len(b"00-")
+_OWN_TRACE_BYTES: Final = 55 + len(b"\r\n\r\n")  # of one that was not there, and so is last
 _NO_TRACE: Final = b"0" * 32
 _NO_SPAN: Final = b"0" * 16
 SPAN_BLOCK: Final = 256  # span ids per draw of random bits
@@ -136,6 +138,12 @@ def upstream_head(
         pieces += (b"\r\ntraceparent: ", trace)
     pieces.append(b"\r\n\r\n")
     return b"".join(pieces)
+
+
+def trace_at(head: RequestHead, end: int) -> int:
+    """Where the trace's id is in the request as a model gets it, whose head ends at `end`."""
+    begin = head.trace_at if head.trace_at >= 0 else end - _OWN_TRACE_BYTES
+    return begin + _TRACE_ID_AT
 
 
 def _later_hop(special: dict[int, bytes], hop: Hop, host: bytes) -> bytes:

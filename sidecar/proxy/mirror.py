@@ -17,10 +17,9 @@ import msgspec
 from sidecar.board import CellCounter, Recorder
 from sidecar.config.settings import ModelSettings, Shadow, Timeouts
 from sidecar.errors import UpstreamError
-from sidecar.logbook import Ended, Logbook
+from sidecar.logbook import Logbook
 from sidecar.model import ShadowOutcome
-from sidecar.monitor import Capture, Finished, Monitor, Ticket
-from sidecar.monitor.exchanges import SHORT_BYTES
+from sidecar.monitor import Capture, Ended, Monitor, Request, Ticket
 from sidecar.proxy.forwarding import HeaderRewrite
 from sidecar.proxy.head import RequestHead, ResponseHead
 from sidecar.proxy.pool import Pool
@@ -97,16 +96,15 @@ class Mirror:
         wire: bytes | None,
         head_bytes: int,
         head: RequestHead,
+        request: Request | None,
         ticket: Ticket | None,
-        *,
-        request_id: bytes,
-        version: int,
         model: str,
     ) -> None:
         """Copy a complete request; `wire` is what the primary gets, None when too large to keep.
 
-        `ticket` is how the monitor will know what the answer is to be compared with; `model`
-        answers the client.
+        `request` is the same for monitor and logbook, if one of them will want to know; `ticket`
+        is how the monitor will know what the answer is to be compared with; `model` answers the
+        client.
         """
         if self.draining:
             self._skip(ShadowOutcome.SKIPPED_DRAINING)
@@ -120,38 +118,7 @@ class Mirror:
                 copy = b"".join((wire[: head_bytes - 2], _MARKED_END, wire[head_bytes:]))
             else:
                 copy = self._edited(wire[:head_bytes]) + wire[head_bytes:]
-            entry = None
-            if self.logbook is not None:
-                entry = self._entry(wire, head_bytes, head, request_id, version, model)
-            self.pool.acquire(_Copy(self, copy, head.method, ticket, entry))
-
-    def _entry(
-        self,
-        wire: bytes,
-        head_bytes: int,
-        head: RequestHead,
-        request_id: bytes,
-        version: int,
-        model: str,
-    ) -> Ended:
-        """What the logbook has to know of a copy, so far; a large body is not held for it."""
-        return Ended(
-            self.cell,
-            _ERROR,
-            0,
-            head,
-            request_id,
-            version,
-            0,
-            -1,
-            -1,
-            -1,
-            len(wire) - head_bytes,
-            0,
-            wire if len(wire) <= SHORT_BYTES else wire[:head_bytes],
-            head_bytes,
-            shadow_of=model,
-        )
+            self.pool.acquire(_Copy(self, copy, head.method, request, ticket, model))
 
     def _edited(self, head: bytes) -> bytes:
         head = head.replace(_EXPECT, b"\r\n", 1)  # the body is here already
@@ -201,14 +168,16 @@ class _Copy:
     """One copy under way; an `upstream.Call`."""
 
     __slots__ = (
+        "_answer_bytes",
         "_answer_head",
         "_capture",
         "_connection",
         "_data",
-        "_entry",
         "_first_ns",
         "_method",
         "_mirror",
+        "_model",
+        "_request",
         "_sent_ns",
         "_status",
         "_ticket",
@@ -219,18 +188,21 @@ class _Copy:
         mirror: Mirror,
         data: bytes,
         method: bytes,
+        request: Request | None,
         ticket: Ticket | None,
-        entry: Ended | None,
+        model: str,
     ) -> None:
-        self._entry = entry
         self._mirror = mirror
         self._data = data
         self._method = method
+        self._request = request
         self._ticket = ticket
+        self._model = model
         self._sent_ns = perf_counter_ns()
         self._first_ns = 0
         self._status = 0
         self._answer_head = b""
+        self._answer_bytes = 0
         self._capture: Capture | None = None
 
     def connected(self, connection: UpstreamConnection) -> None:
@@ -261,8 +233,7 @@ class _Copy:
             monitor.begin_answer(self._capture, watcher, head.kept, self._sent_ns)
 
     def piece(self, data: bytes) -> None:
-        if self._entry is not None:
-            self._entry.answer_bytes += len(data)
+        self._answer_bytes += len(data)
         if self._capture is not None:
             self._capture.take_answer(data)
         self._mirror.read(len(data), self._connection)
@@ -284,41 +255,40 @@ class _Copy:
         total_ns = perf_counter_ns() - self._sent_ns
         first_ns = self._first_ns - self._sent_ns
         self._mirror.ended(outcome, status=self._status, total_ns=total_ns, first_byte_ns=first_ns)
-        answered = outcome is ShadowOutcome.ANSWERED
-        entry = self._entry
-        if entry is not None:
-            entry.started_ns, entry.total_ns = self._sent_ns, total_ns
-            entry.answer_head, entry.answer = self._answer_head, answer
-            entry.answer_bytes += len(answer)
-            if self._capture is not None:
-                entry.answer_pieces = self._capture.answer.parts
-            if answered:
-                entry.counter, entry.status = self._status // 100 - 1, self._status
-                entry.upstream_ns, entry.first_byte_ns = total_ns, first_ns
-            else:
-                entry.failure = outcome.value
-        self._show(outcome, self._status if answered else 0, answer, total_ns)
-        logbook = self._mirror.logbook
-        if entry is not None and logbook is not None:
-            logbook.enter(entry)
-
-    def _show(self, outcome: ShadowOutcome, status: int, answer: bytes, total_ns: int) -> None:
-        """Show the monitor what the shadow said, if it watches."""
-        ticket, capture = self._ticket, self._capture
-        monitor = self._mirror.monitor
-        watcher = monitor.watchers[self._mirror.cell]
-        if ticket is None or watcher is None or outcome in _NEVER_SENT:
-            if capture is not None:
-                capture.release()
+        request, mirror = self._request, self._mirror
+        if request is None:
             return
-        entry = self._entry
-        finished = Finished(
-            watcher, ticket.request, status, self._answer_head, answer, total_ns, ticket, capture
+        monitor, logbook, ticket = mirror.monitor, mirror.logbook, self._ticket
+        answered = outcome is ShadowOutcome.ANSWERED
+        watcher = None
+        if ticket is not None and outcome not in _NEVER_SENT:
+            watcher = monitor.watchers[mirror.cell]
+        ended = Ended(
+            request,
+            watcher,
+            mirror.cell,
+            self._status // 100 - 1 if answered else _ERROR,
+            self._status if answered else 0,
+            self._answer_head,
+            answer,
+            self._sent_ns,
+            total_ns,
+            total_ns if answered else -1,
+            first_ns if answered else -1,
+            self._answer_bytes + len(answer),
+            ticket,
+            self._capture,
+            self._model,
+            None if answered else outcome.value,
         )
-        finished.entry = entry
-        taken = monitor.offer(finished)
-        if entry is not None:
-            entry.awaited = taken
+        if self._capture is not None:
+            ended.answer_pieces = self._capture.answer.parts
+        if watcher is not None:
+            ended.awaited = monitor.offer(ended)
+        elif self._capture is not None:
+            self._capture.release()
+        if logbook is not None:
+            logbook.enter(ended)
 
 
 def _outcome(error: UpstreamError) -> ShadowOutcome:

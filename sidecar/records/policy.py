@@ -11,15 +11,15 @@ which is uniform itself as long as scores keep their distribution, however many 
 V. Vovk, A. Gammerman, G. Shafer, Algorithmic Learning in a Random World, 2005, 2.2. A score of 0 is
 never unusual.
 
-Memory: 16 KB per model. Cost: a comparison for usual scores, and a sort every `EVERY` exchanges.
+Memory: 50 KB per model. Cost: a comparison for usual scores, and a sort every `EVERY` exchanges.
 
 Must not know: bodies, clocks, randomness (it is given a draw).
 """
 
 from __future__ import annotations
 
-from array import array
 from bisect import bisect_left, bisect_right
+from collections import deque
 from collections.abc import Mapping
 from math import ceil
 from typing import Final
@@ -30,25 +30,35 @@ WINDOW: Final = 1024
 """Scores that a threshold is made of: at a share of 1 %, the ten highest."""
 
 EVERY: Final = 256
-"""They are ranked anew after so many; at first after 1, 2, 4, ... of them."""
+"""They are ranked anew after so many."""
 
 
 class Unusual:
     """The most unusual exchanges of one stream, a share of them."""
 
-    __slots__ = ("_next", "_ranked", "_recent", "_seen", "_share", "_threshold")
+    __slots__ = ("_ranked", "_recent", "_share", "_threshold", "_until_ranked")
 
     def __init__(self, share: float) -> None:
         self._share = share
-        self._recent = array("d")
-        self._seen = 0
-        self._next = 1
+        self._recent: deque[float] = deque(maxlen=WINDOW)
+        self._until_ranked = 1
         self._ranked: list[float] = []
         self._threshold = 0.0
 
+    def passes(self, score: float) -> bool:
+        """Whether an exchange of this score is none whatever the draw: then `take` is not asked."""
+        if not self._share:
+            return True
+        if score > 0 and score >= self._threshold:
+            return False
+        self._remember(score)
+        return True
+
     def take(self, score: float, draw: float) -> bool:
         """Whether an exchange of this score is one; `draw` is uniform in [0, 1)."""
-        is_one = score > 0 and score >= self._threshold and self._p(score, draw) < self._share
+        if self.passes(score):
+            return False
+        is_one = self._p(score, draw) < self._share
         self._remember(score)
         return is_one
 
@@ -59,18 +69,19 @@ class Unusual:
         return (above + draw * (equal + 1)) / (len(ranked) + 1)
 
     def _remember(self, score: float) -> None:
-        if len(self._recent) < WINDOW:
-            self._recent.append(score)
-        else:
-            self._recent[self._seen % WINDOW] = score
-        self._seen += 1
-        if self._seen >= self._next:
-            self._next = self._seen + min(self._seen, EVERY)
-            self._ranked = sorted(self._recent)
-            # With so many above it a score has no p below the share, whatever the draw.
-            too_many = ceil(self._share * (len(self._ranked) + 1))
-            at = len(self._ranked) - too_many
-            self._threshold = self._ranked[at] if at >= 0 else 0.0
+        self._recent.append(score)
+        self._until_ranked -= 1
+        if not self._until_ranked:
+            self._rank()
+
+    def _rank(self) -> None:
+        """Find out anew which scores are unusual; at first after 1, 2, 4, ... of them."""
+        ranked = self._ranked = sorted(self._recent)
+        self._until_ranked = min(len(ranked), EVERY)
+        # With so many above it a score has no p below the share, whatever the draw.
+        too_many = ceil(self._share * (len(ranked) + 1))
+        at = len(ranked) - too_many
+        self._threshold = ranked[at] if at >= 0 else 0.0
 
 
 class CapturePolicy:
@@ -105,6 +116,13 @@ class CapturePolicy:
         """Whether bodies of exchanges of this model that did not fail can be asked for."""
         return bool(self._unusual or self._models.get(model, self._bodies))
 
+    def scores_of(self, model: str) -> Unusual:
+        """How unusual scores of a model are judged."""
+        known = self._unusual_of.get(model)
+        if known is None:
+            known = self._unusual_of[model] = Unusual(self._unusual)
+        return known
+
     def why(self, model: str, *, failed: bool, unusual: float | None, draw: float) -> Why | None:
         """Why the bodies of an exchange are kept, None: they are not.
 
@@ -114,9 +132,7 @@ class CapturePolicy:
         share = self._models.get(model, self._bodies)
         is_unusual = False
         if unusual is not None and self._unusual:
-            known = self._unusual_of.get(model)
-            if known is None:
-                known = self._unusual_of[model] = Unusual(self._unusual)
+            known = self.scores_of(model)
             # What is left of a draw that is no sample is uniform again.
             is_unusual = known.take(unusual, (draw - share) / (1 - share) if draw > share else draw)
         if failed and self._failures:

@@ -6,8 +6,9 @@ from sidecar.board import Board, BoardLayout, CellCounter
 from sidecar.config.recording import CaptureSettings
 from sidecar.config.settings import Limits, ModelSettings, RouteSettings
 from sidecar.config.update import RoutingUpdate
-from sidecar.logbook import Composer, Ended, Logbook, RecordIds, Subjects
+from sidecar.logbook import Composer, Logbook, RecordIds, Subjects
 from sidecar.model import CellKey, Role
+from sidecar.monitor import Ended, Request
 from sidecar.proxy.chunked import payload_of
 from sidecar.records import RedactionRules, Redactor, decode
 from sidecar.routing import Split
@@ -137,26 +138,35 @@ def ended_exchange(
     body=b'{"x": 1}',
     trace=b"0af7651916cd43dd8448eb211c80319c",
     answer=b'{"y": 2}',
+    request_bytes=None,
     **facts,
 ):
     head = head or Head()
-    sent = head.kept + b"traceparent: 00-%b-00f067aa0ba902b7-01\r\n\r\n" % trace
-    facts.setdefault("request_bytes", len(body))
+    sent = head.kept + b"traceparent: 00-"
+    request = Request(
+        sent + trace + b"-00f067aa0ba902b7-01\r\n\r\n" + body,
+        len(sent) + len(trace) + 24,
+        head.path,
+        head.chunked,
+        method=head.method,
+        head=head.kept,
+        id=request_id,
+        version=4,
+        size=len(body) if request_bytes is None else request_bytes,
+        trace_at=len(sent),
+    )
     facts.setdefault("answer_bytes", len(answer))
-    facts.setdefault("answer_head", b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n")
     return Ended(
+        request=request,
+        watcher=None,
         cell=cell,
         counter=counter,
         status=status,
-        request=head,
-        request_id=request_id,
-        version=4,
+        answer_head=b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n",
+        answer=answer,
         started_ns=started_ns,
         total_ns=total_ns,
         upstream_ns=4000,
         first_byte_ns=4500,
-        wire=sent + body,
-        body_at=len(sent),
-        answer=answer,
         **facts,
     )

@@ -7,6 +7,7 @@ import os
 import random
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cache
 from itertools import count
 from typing import Any
@@ -15,13 +16,14 @@ import numpy as np
 
 from harness.counting import categorical, numeric
 from sidecar.baseline import measure_columns
-from sidecar.board import Board, BoardLayout
+from sidecar.board import Board, BoardLayout, CellCounter
 from sidecar.board.jit import Kernels, warm
 from sidecar.config.monitoring import MonitorSettings
 from sidecar.config.observation import ObservationPlan, SegmentPlan, Watch
 from sidecar.model import CellKey, ColumnPart, Role
-from sidecar.monitor import Finished, Monitor, Request, Ticket
-from sidecar.payload import PayloadSettings
+from sidecar.monitor import Ended, Findings, Monitor, Request, Ticket
+from sidecar.payload import Outputs, PayloadSettings
+from sidecar.payload.row_answers import RowAnswers
 from sidecar.proxy.chunked import payload_of
 from sidecar.sketch import Area, AreaLayout, Column, WatchCounter
 
@@ -122,6 +124,16 @@ def _kernels() -> Kernels:
     return warm(os.environ)
 
 
+@dataclass(frozen=True)
+class Told:
+    """What a sink is told of one exchange."""
+
+    ended: Ended
+    outputs: Outputs | None
+    segments: Sequence[str | None]
+    unusual: float
+
+
 class Bench:
     """A monitor whose loop and clocks the test turns by hand: `turn`, `elapsed_ns`."""
 
@@ -135,7 +147,7 @@ class Bench:
         self.wall_ns = 0
         self.learned: list[dict[str, Any]] = []
         self.takes_learned = True
-        self.observations: list[Any] = []
+        self.told: list[Told] = []
         self._due: deque[Callable[[], None]] = deque()
         self._ids = count()
         self.monitor = Monitor(
@@ -147,7 +159,7 @@ class Bench:
             soon=self._due.append,
             later=lambda _, call: self._due.append(call),
             learned=self._take_learned,
-            sink=self.observations.append if more.pop("with_sink", False) else None,
+            sink=self._tell if more.pop("with_sink", False) else None,
         )
         self.watches = watches
         if watches:
@@ -166,6 +178,13 @@ class Bench:
         if self.takes_learned:
             self.learned.append(chunk)
         return self.takes_learned
+
+    def _tell(self, findings: Findings) -> None:
+        said = findings.said
+        for at, one in enumerate(findings.exchanges):
+            outputs = said.outputs(at) if isinstance(said, RowAnswers) else said
+            segments = findings.segments[at] if findings.segments else ()
+            self.told.append(Told(one, outputs, segments, findings.unusual[at]))
 
     def offer(
         self,
@@ -190,7 +209,19 @@ class Bench:
         assert watcher is not None
         head = f"HTTP/1.1 200 OK\r\n{answer_fields}".encode()
         return self.monitor.offer(
-            Finished(watcher, request, status, head, answer, latency_ns, ticket, **more)
+            Ended(
+                request,
+                watcher,
+                cell=to,
+                counter=CellCounter.STATUS_2XX if latency_ns >= 0 else CellCounter.ABORTED,
+                status=status,
+                answer_head=head,
+                answer=answer,
+                started_ns=0,
+                total_ns=latency_ns,
+                ticket=ticket,
+                **more,
+            )
         )
 
     def request(self, body: bytes, *, fields: str = "", path: bytes = PATH) -> Request:

@@ -9,7 +9,7 @@ from harness.observing import inference, probabilities
 
 from sidecar.monitor.bodies import BodyReader, is_event_stream, looks_like_json
 from sidecar.monitor.capture import Capture, Pieces, Room
-from sidecar.monitor.exchanges import Finished, Request
+from sidecar.monitor.exchanges import Ended, Request
 from sidecar.payload import Body, Inputs, Outputs, PayloadSettings, Reason, Undecodable, codec_for
 from sidecar.proxy.chunked import encode_chunks, encode_end, payload_of
 
@@ -47,7 +47,7 @@ def request(body, fields="", **more):
 
 def answered(body, fields="", capture=None):
     head = f"HTTP/1.1 200 OK\r\n{fields}".encode()
-    return Finished(None, request(BODY), 200, head, body, 1, None, capture)
+    return Ended(request(BODY), None, 0, 1, 200, head, body, 0, 1, capture=capture)
 
 
 def rows(inputs):

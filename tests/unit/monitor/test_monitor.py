@@ -131,7 +131,7 @@ def test_what_is_read_of_too_much_is_a_fair_sample_of_it():
             bench.offer(inference([[(place + 0.5) / 300]]), ANSWER)
         bench.turn()
         bench.elapsed_ns += 100_000_000
-    wires = [one.finished.request.wire for one in bench.observations]
+    wires = [one.ended.request.wire for one in bench.told]
     read = [json.loads(wire[wire.index(b"{") :])["inputs"][0]["data"][0] for wire in wires]
     assert 300 < len(read) < 6000
     assert kstest(read, "uniform").pvalue > 1e-4
@@ -330,9 +330,9 @@ def test_a_sink_is_told_of_each_exchange_with_its_score():
     bench.offer(BODY, ANSWER)
     bench.offer(inference([[99.0, 0.2, 0.3]]), ANSWER, status=500)
     bench.turn()
-    usual, unusual = bench.observations
+    usual, unusual = bench.told
     assert (usual.unusual, unusual.unusual) == (0.0, 0.5)
     assert usual.outputs.scores == [0.9]
     assert unusual.outputs is None
-    assert unusual.finished.status == 500
-    assert list(unusual.finished.request.inputs.rows[0]) == [99.0, 0.2, 0.3]
+    assert unusual.ended.status == 500
+    assert list(unusual.ended.request.inputs.rows[0]) == [99.0, 0.2, 0.3]

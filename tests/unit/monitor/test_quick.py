@@ -266,8 +266,8 @@ def test_a_sink_is_told_the_same_of_what_is_read_by_shape():
         bench.turn()
     said = [
         {
-            one.finished.latency_ns: (one.unusual, one.outputs.scores, one.segments)
-            for one in bench.observations
+            one.ended.latency_ns: (one.unusual, one.outputs.scores, one.segments)
+            for one in bench.told
         }
         for bench in benches
     ]
