@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from sidecar.delivery.dead_letters.letters import DeadLetterClass, Obstacle, shortened
 from sidecar.delivery.sink import Item
-from sidecar.records import Record, encode
+from sidecar.records import Record, Why, encode
 
 
 class Arrival(Struct, frozen=True, kw_only=True):
@@ -86,8 +86,8 @@ def _arrival(
 def _obstacle_of(record: Record) -> Obstacle | None:
     """What keeps this request from being sent again, None: nothing."""
     captured = record.captured
-    if captured is None:
-        return Obstacle.NOT_KEPT
+    if captured is None or captured.why is not Why.FAILED:
+        return Obstacle.NOT_KEPT  # a sample has not the whole head: no media type, no query
     if captured.request_redacted or captured.request_withheld is not None:
         return Obstacle.REDACTED
     if captured.request_cut >= 0:

@@ -19,7 +19,7 @@ from sidecar.delivery.dead_letters import (
 from sidecar.delivery.dead_letters.jobs import Fate, Outcome, Replay
 from sidecar.errors import ClientError
 from sidecar.model import StatusClass
-from sidecar.records import Withheld
+from sidecar.records import Why, Withheld
 
 PREDICTION, DELIVERY = DeadLetterClass
 
@@ -91,6 +91,7 @@ async def test_what_was_added_is_there_after_a_restart(store, tmp_path, clock):
         (captured(redacted=True, request_redacted=True), Obstacle.REDACTED),
         (captured(redacted=True), None),  # of the answer
         (captured(request_body=None), Obstacle.NOT_KEPT),
+        (captured(why=Why.SAMPLED), Obstacle.NOT_KEPT),  # without its head
         (captured(), None),
     ],
 )
