@@ -16,6 +16,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import socket
 from base64 import b64encode
 from collections.abc import Sequence
 from http import HTTPStatus
@@ -200,7 +202,7 @@ class HttpSink:
         except aiohttp.ClientConnectorCertificateError:
             reason = "its TLS certificate is not trusted"
         except aiohttp.ClientConnectorError as error:
-            reason = f"cannot connect: {error.os_error.strerror or type(error.os_error).__name__}"
+            reason = f"cannot connect: {_failure_of(error.os_error)}"
         except (aiohttp.ClientError, OSError, ValueError) as error:
             reason = f"the exchange broke off: {type(error).__name__}"
         self._doubtful = True
@@ -245,6 +247,13 @@ async def _use_up(response: aiohttp.ClientResponse) -> None:
         async with asyncio.timeout(ENOUGH_S):
             while left > 0 and (read := await response.content.read(left)):
                 left -= len(read)
+
+
+def _failure_of(error: OSError) -> str:
+    """Why there is no connection; asyncio's own words name the address, which may be a secret."""
+    if isinstance(error, socket.gaierror):
+        return "its name cannot be resolved"
+    return os.strerror(error.errno) if error.errno else type(error).__name__
 
 
 def _is_url(text: str) -> bool:

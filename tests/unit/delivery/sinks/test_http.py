@@ -149,10 +149,15 @@ async def test_a_connection_that_breaks_is_not_available(sink, receiver, mode):
         await one.deliver(ITEMS)
 
 
-async def test_nobody_listening_is_not_available(sink):
-    one = await sink(f"http://127.0.0.1:{free_port()}")
-    with pytest.raises(Unavailable, match="cannot connect: "):
+@pytest.mark.parametrize(
+    ("host", "why"),
+    [("127.0.0.1", "Connection refused"), ("absent.invalid", "its name cannot be resolved")],
+)
+async def test_nobody_listening_is_not_available_and_the_address_is_not_told(sink, host, why):
+    one = await sink(f"http://{host}:{free_port()}")
+    with pytest.raises(Unavailable) as outcome:
         await one.deliver(ITEMS)
+    assert outcome.value.reason == f"cannot connect: {why}"
 
 
 async def test_connections_are_used_again(sink, receiver):
