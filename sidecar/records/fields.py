@@ -152,7 +152,11 @@ CAPTURED_FIELDS: Final = (
     _one_of("response_body_encoding", [UTF_8, BASE64], "What it is in JSON.", optional=True),
     _count("response_cut", "Its length, where only the beginning was kept.", optional=True),
     _one_of("response_withheld", Withheld, "Why it was not kept.", optional=True),
-    _truth("redacted", "Whether something was masked, hashed or left out of a body."),
+    _truth(
+        "redacted",
+        "Whether something was masked, hashed or left out of a body. What is secret of a head is "
+        "hidden as a rule, and not told.",
+    ),
     _truth("request_redacted", "Whether that was the request's body."),
 )
 """Every field of what was captured, in their order."""

@@ -65,7 +65,9 @@ class Captured(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     A body is None when there was none to keep; `request_withheld` and `response_withheld` say when
     that is for the sake of secrets. `request_cut` and `response_cut` are the length of a body of
     which only the beginning is here, else -1. `redacted`: something was changed or left out of a
-    body; `request_redacted`: of the request's, so that it cannot be sent again as it was.
+    body; `request_redacted`: of the request's, so that it cannot be sent again as it was. Header
+    fields and the query do not count: credentials are hidden from nearly every request, and a flag
+    that is always up tells nothing.
     """
 
     why: Why
