@@ -28,10 +28,10 @@ from sidecar.model import CellKey
 from sidecar.monitor.bodies import Dechunk, is_event_stream
 from sidecar.monitor.budget import Budget, Draw
 from sidecar.monitor.capture import Capture, Loss, Room
-from sidecar.monitor.complaints import Complaints
 from sidecar.monitor.exchanges import Ended
 from sidecar.monitor.installation import Installation, Watchers
 from sidecar.monitor.learning import Learned
+from sidecar.monitor.reading import Reading
 from sidecar.monitor.watcher import Sink, Watcher
 from sidecar.payload import Reason
 from sidecar.sketch import WatchCounter
@@ -43,8 +43,11 @@ LOOK_BACK_NS: Final = 5_000_000_000  # between two of a watcher's looks at what 
 
 _SHED: Final = int(WatchCounter.SHED)
 _QUEUE_FULL: Final = int(WatchCounter.QUEUE_FULL)
-_BROKEN: Final = int(WatchCounter.UNREAD_SHAPE)
-_LOST: Final = {Loss.NO_ROOM: _QUEUE_FULL, Loss.SHED: _SHED, Loss.BROKEN: _BROKEN}
+_LOST: Final = {
+    Loss.NO_ROOM: _QUEUE_FULL,
+    Loss.SHED: _SHED,
+    Loss.BROKEN: int(WatchCounter.UNREAD_SHAPE),
+}
 
 
 class Monitor:
@@ -87,15 +90,13 @@ class Monitor:
         self._rounds = 0
         self._sampling = False  # since when, tickets may say that the other side was shed
         self._looked_back_ns = clock_ns()
-        self._complaints = Complaints(
-            "an exchange could not be read, by a fault of ours; more like it are only counted"
-        )
         settings = MonitorSettings()
         self._most = self._places = settings.pending
         self._max_body = int(settings.max_body)
         self._room_bytes = int(settings.pending_bytes)
         self._scarce = self._room_bytes // 2
         self._room = Room(self._room_bytes)
+        self._reading = Reading(self._room)
         self._budget = Budget(settings.max_cpu_share, clock_ns())
 
     # -- what is watched -------------------------------------------------------------------------
@@ -141,11 +142,11 @@ class Monitor:
             kept = [ended for ended in waiting if ended.watcher not in watchers]
             for ended in waiting:
                 if ended.watcher in watchers:
-                    self._leave(ended, _SHED)
+                    self._reading.leave(ended, _SHED)
             waiting.clear()
             waiting.extend(kept)
         for watcher in watchers:
-            self._flush(watcher)
+            self._reading.flush(watcher)
             watcher.retire()
 
     # -- on the request path ---------------------------------------------------------------------
@@ -154,14 +155,14 @@ class Monitor:
         """Have a watched exchange read later; False when it will not be. Never waits."""
         capture = ended.capture
         if capture is not None and capture.loss is not None:
-            self._leave(ended, _LOST[capture.loss])
+            self._reading.leave(ended, _LOST[capture.loss])
             return False
         room, pending = self._room, self._pending
         size = len(ended.request.wire) + len(ended.answer)
         left = room.left - size
         waiting = len(pending)
         if left < 0 or waiting >= self._places:
-            self._leave(ended, _QUEUE_FULL)
+            self._reading.leave(ended, _QUEUE_FULL)
             return False
         ended.held_bytes = size
         room.left = left
@@ -240,7 +241,7 @@ class Monitor:
             if chosen:
                 self._chosen.append(ended)
             else:
-                self._leave(ended, _SHED)
+                self._reading.leave(ended, _SHED)
 
     def _slice(self) -> None:
         """Read for a while; then the loop gets its turn."""
@@ -250,7 +251,7 @@ class Monitor:
         count = 0
         while now < end:
             if self._left:
-                self._read(self._left.popleft())
+                self._reading.read(self._left.popleft())
                 count += 1
             elif chosen:
                 count += self._read_many(chosen)
@@ -280,59 +281,10 @@ class Monitor:
         else:
             exchanges = [chosen.popleft() for _ in range(AT_ONCE)]
         if self._sampling:
-            exchanges = self._with_their_others(exchanges)
-        watchers = {one.watcher for one in exchanges if one.watcher is not None}
-        count = 0
-        for watcher in sorted(watchers, key=_shadows_last):
-            ours = [one for one in exchanges if one.watcher is watcher]
-            try:
-                found, left = watcher.look(ours)
-            except Exception as error:  # noqa: BLE001 -- as below; the codec has the last word
-                self._complaints.about(error)
-                found, left = [], ours
-            self._left += left
-            for read in found:
-                count += len(read.exchanges)
-                self._room.left += sum([one.held_bytes for one in read.exchanges])
-                try:
-                    watcher.count(read)
-                except Exception as error:  # noqa: BLE001 -- as with those that are left
-                    self._complaints.about(error)
+            exchanges = self._reading.with_their_others(exchanges)
+        count, others = self._reading.read_many(exchanges)
+        self._left += others
         return count
-
-    def _with_their_others(self, exchanges: list[Ended]) -> list[Ended]:
-        """Those of which no other side was shed before; see `Ticket.chosen`."""
-        kept: list[Ended] = []
-        for one in exchanges:
-            if one.ticket is not None and one.ticket.chosen is False:
-                self._leave(one, _SHED)
-            else:
-                kept.append(one)
-        return kept
-
-    def _read(self, ended: Ended) -> None:
-        ticket = ended.ticket
-        if ticket is not None:
-            if ticket.chosen is False:  # the other side was shed when there was more
-                self._leave(ended, _SHED)
-                return
-            ticket.chosen = True
-        try:
-            _watcher_of(ended).read(ended)
-        except Exception as error:  # noqa: BLE001 -- a bug in a codec must not end the counting
-            _watcher_of(ended).leave(ended, _BROKEN)
-            self._complaints.about(error)
-        self._release(ended)
-
-    def _leave(self, ended: Ended, counter: int) -> None:
-        _watcher_of(ended).leave(ended, counter)
-        self._release(ended)
-
-    def _release(self, ended: Ended) -> None:
-        self._room.left += ended.held_bytes
-        ended.held_bytes = 0
-        if ended.capture is not None:
-            ended.capture.release()
 
     # -- onto the board --------------------------------------------------------------------------
 
@@ -343,15 +295,7 @@ class Monitor:
         if look_back:
             self._looked_back_ns = now
         for watcher in self._installed.values():
-            self._flush(watcher, look_back=look_back)
-
-    def _flush(self, watcher: Watcher, *, look_back: bool = False) -> None:
-        try:
-            watcher.flush()
-            if look_back:
-                watcher.look_back()
-        except Exception as error:  # noqa: BLE001 -- as with reading
-            self._complaints.about(error)
+            self._reading.flush(watcher, look_back=look_back)
 
     def catch_up(self) -> None:
         """Read all that waits, whatever it costs, and count it."""
@@ -362,21 +306,11 @@ class Monitor:
         while waiting:
             self._read_many(waiting)
             while self._left:
-                self._read(self._left.popleft())
+                self._reading.read(self._left.popleft())
         self.flush()
 
     def drain(self) -> None:
         """The worker ends: leave nothing unread or unsaid."""
         self.catch_up()
         for watcher in self._installed.values():
-            self._flush(watcher, look_back=True)
-
-
-def _watcher_of(ended: Ended) -> Watcher:
-    watcher = ended.watcher
-    assert watcher is not None  # noqa: S101  # for the type checker: see `offer`
-    return watcher
-
-
-def _shadows_last(watcher: Watcher) -> bool:
-    return watcher.is_shadow
+            self._reading.flush(watcher, look_back=True)

@@ -33,15 +33,15 @@ from sidecar.config.observation import Watch
 from sidecar.model import Role
 from sidecar.monitor.batch import REQUEST, ROW, Batch
 from sidecar.monitor.bodies import BodyReader
+from sidecar.monitor.comparing import Comparer
 from sidecar.monitor.entities import EntityTable, Sight
 from sidecar.monitor.exchanges import FAILED_FROM, Ended, Findings, Request
 from sidecar.monitor.learning import Learner
-from sidecar.monitor.pairs import Verdict, compare_rows
 from sidecar.monitor.quick import QuickReader, Read
 from sidecar.monitor.rows import RowCoder
 from sidecar.monitor.segments import SegmentKey, SourcedValue, text_of
 from sidecar.payload import Inputs, Outputs, Reason, Undecodable, Value
-from sidecar.payload.row_answers import RowAnswers, joined
+from sidecar.payload.row_answers import RowAnswers
 from sidecar.sketch import NOT_COUNTED, AreaLayout, FloatArray, WatchCounter
 
 _OFFERED: Final = int(WatchCounter.OFFERED)
@@ -49,15 +49,6 @@ _READ: Final = int(WatchCounter.READ)
 _REPEATED: Final = int(WatchCounter.REPEATED)
 _UNTRACKED: Final = int(WatchCounter.UNTRACKED)
 _UNREAD: Final = {reason: int(WatchCounter.of_unread(reason)) for reason in Reason}
-_PAIRED: Final = int(WatchCounter.PAIRED)
-_AGREED: Final = int(WatchCounter.AGREED)
-_UNPAIRED: Final = int(WatchCounter.UNPAIRED)
-_VERDICTS: Final = {
-    Verdict.AGREED: (_PAIRED, _AGREED),
-    Verdict.DIFFERED: (_PAIRED,),
-    Verdict.UNPAIRED: (_UNPAIRED,),
-}
-
 _UNREAD_PREFIX: Final = "unread_"
 
 Texts = Sequence[Sequence[str | None]]
@@ -108,8 +99,7 @@ class Watcher:
         self._rows_at = names.index(REQUEST_ROWS) if REQUEST_ROWS in names else -1
         ours = (LATENCY, UNUSUAL, REQUEST_ROWS)
         self._said = [(at, name) for at, name in enumerate(names) if name not in ours]
-        self._comparing = 0  # answers whose counterparts are not known yet
-        self._retired = False
+        self._comparer = Comparer(counters)
         self._sink = setup.sink
         self._unjudged: list[tuple[list[Ended], RowAnswers | Outputs | None, Texts]] = []
         self._quick = setup.quick
@@ -138,7 +128,7 @@ class Watcher:
         n = len(exchanges)
         self._leave(_READ, n)
         if self.is_shadow:
-            self._compare(exchanges, said)
+            self._comparer.compare_many(exchanges, said)
         else:
             for at, one in enumerate(exchanges):
                 if one.ticket is not None:
@@ -152,25 +142,6 @@ class Watcher:
         self.batch.add_single(read.cells, latency_ns, bases)
         if self._sink is not None:
             self._unjudged.append((exchanges, said, texts))
-
-    def _compare(self, shadows: list[Ended], said: RowAnswers) -> None:
-        """Compare what a shadow said with what the primary did, whom all tickets know."""
-        tickets = [one.ticket for one in shadows if one.ticket is not None]
-        primaries = {ticket.said: 0 for ticket in tickets if ticket.said is not None}
-        if any(primary.labels != said.labels for primary in primaries):
-            for at, ticket in enumerate(tickets):
-                self._comparing += 1
-                ticket.compare(said.outputs(at), self._tell)
-            return
-        begin = 0
-        for primary in primaries:  # a canary's answers were read apart, and some a while ago
-            primaries[primary] = begin
-            begin += len(primary.predictions)
-        places = [primaries[ticket.said] + ticket.at for ticket in tickets if ticket.said]
-        paired, agreed = compare_rows(joined(list(primaries)).of(np.array(places)), said)
-        self.counters[_PAIRED] += paired
-        self.counters[_AGREED] += agreed
-        self.counters[_UNPAIRED] += len(tickets) - paired
 
     # -- one at a time ---------------------------------------------------------------------------
 
@@ -188,8 +159,7 @@ class Watcher:
             if not self.is_shadow:
                 ticket.settle(outputs)
             else:
-                self._comparing += 1
-                ticket.compare(outputs, self._tell)
+                self._comparer.compare(ticket, outputs)
         self._leave(outcome)
         if self._quick is not None and inputs is not None and outputs is not None:
             self._quick.learn(ended, inputs)
@@ -219,9 +189,7 @@ class Watcher:
 
     def retire(self) -> None:
         """Write to the area no more: it may be somebody else's now."""
-        for _ in range(self._comparing):
-            self._tell(Verdict.UNPAIRED)
-        self._retired = True
+        self._comparer.retire()
 
     # -- what the bodies say ---------------------------------------------------------------------
 
@@ -248,13 +216,6 @@ class Watcher:
             ended.unread = unread.reason.value
             return inputs, None, _UNREAD[unread.reason]
         return inputs, outputs, _READ
-
-    def _tell(self, verdict: Verdict) -> None:
-        """A comparison has ended; perhaps long after the primary was asked."""
-        if not self._retired:
-            self._comparing -= 1
-            for counter in _VERDICTS[verdict]:
-                self.counters[counter] += 1
 
     # -- counting --------------------------------------------------------------------------------
 

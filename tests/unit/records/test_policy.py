@@ -84,6 +84,26 @@ def test_shortcuts_change_nothing():
             assert quick.take(score, draw) == slow.take(score, draw)
 
 
+def test_what_passes_would_never_be_taken_and_is_learned_from_all_the_same():
+    chance = random.Random(3)
+    asked, spared = Unusual(0.05), Unusual(0.05)
+    passed = 0
+    for _ in range(5 * WINDOW):
+        score, draw = chance.choice([0.0, 0.5, 0.75, 0.875]), chance.random()
+        taken = asked.take(score, draw)
+        if spared.passes(score):
+            passed += 1
+            assert not taken
+        else:
+            assert spared.take(score, draw) == taken
+    assert WINDOW < passed < 5 * WINDOW
+
+
+def test_of_a_share_of_nothing_everything_passes():
+    unusual = Unusual(0.0)
+    assert all(unusual.passes(score) for score in (0.0, 0.5, 1.0))
+
+
 def test_the_most_unusual_are_taken():
     chance = random.Random(4)
     unusual = Unusual(0.01)
