@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+from harness.recorded import settled_books
 from harness.sidecar_process import SidecarProcess
 from harness.waiting import wait_until
 
@@ -168,7 +169,7 @@ def test_what_a_model_failed_is_told_and_replayed_to_it_and_is_no_traffic(starte
 
     assert running.request("POST", "/predict/ok", b"[]", JSON)[0] == 200
     wait_until(lambda: live_requests(running) == 6, "everything is counted")
-    logged_before = running.admin("GET", "/api/v1/log/books")[1]["requests"]
+    logged_before = settled_books(running)["requests"]
 
     done = dlq(running, "replay", "--json")
 
@@ -183,7 +184,7 @@ def test_what_a_model_failed_is_told_and_replayed_to_it_and_is_no_traffic(starte
     assert (headers["x-region"], headers["content-type"]) == ("eu", "application/json")
     assert headers["x-sidecar-replay"] == job["id"]
     assert live_requests(running) == 6
-    logged = running.admin("GET", "/api/v1/log/books")[1]["requests"]
+    logged = settled_books(running)["requests"]
     assert [one["logged"] for one in logged] == [one["logged"] for one in logged_before]
     for letter in wait_for_letters(running, 5):
         assert letter["state"] == "replayed"

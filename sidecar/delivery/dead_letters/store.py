@@ -67,10 +67,13 @@ log: Final = logging.getLogger("sidecar.delivery")
 
 
 class Page(Struct, frozen=True, kw_only=True):
-    """Some letters. `next` is where the next page begins (`after`), None: there are no more."""
+    """Some letters, of `total` that were meant at that moment. `next` is where the next page begins
+    (`after`), None: there are no more.
+    """
 
     letters: tuple[Letter, ...]
     next: int | None
+    total: int
 
 
 class Tally(Struct, frozen=True, kw_only=True):
@@ -195,13 +198,18 @@ class DeadLetterStore:
     ) -> Page:
         """At most `limit` letters beyond the id `after`, without their contents."""
         limit = min(limit, LONGEST_PAGE)
-        found = await self._database.read(
-            lambda connection: rows.letters(
+
+        def work(connection: sqlite3.Connection) -> Page:
+            found = rows.letters(
                 connection, filter_, limit=limit + 1, after=after, newest_first=newest_first
             )
-        )
-        shown = found[:limit]
-        return Page(letters=tuple(shown), next=shown[-1].id if len(found) > limit else None)
+            return Page(
+                letters=tuple(found[:limit]),
+                next=found[limit - 1].id if len(found) > limit else None,
+                total=sum(row[-1] for row in rows.counted(connection, filter_, ("class",))),
+            )
+
+        return await self._database.read(work)
 
     async def get(self, letter_id: int) -> Content:
         """A letter with all that is kept of it. Raises ClientError (404)."""
