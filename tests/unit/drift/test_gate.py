@@ -48,6 +48,17 @@ def test_a_shift_that_is_large_but_not_certain_is_no_alarm():
     assert not found.drift[0]
 
 
+def test_a_shift_below_the_threshold_is_no_alarm_however_many_false_ones_are_allowed():
+    reference, current = sides([8_000, 2_000, *[5_000] * 8])
+    limits = Thresholds(drift=0.085, significance=0.99)
+
+    found = gate(reference * 5, current, 10, thresholds=limits)
+
+    assert found.psi[0] < limits.drift
+    assert found.p_adjusted[0] < limits.significance
+    assert not found.drift[0]
+
+
 def test_a_shift_that_is_certain_but_not_large_is_no_alarm():
     reference, current = sides([11_000, 9_000, *[10_000] * 8])
 

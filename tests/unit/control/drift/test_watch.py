@@ -152,6 +152,20 @@ def test_a_window_longer_than_a_day_does_not_meet_itself(tmp_path, baseline):
     assert "it would meet itself" in judgement(world.judged(), "2d", "day").why
 
 
+def test_yesterdays_window_ends_where_todays_begins_when_that_began_early(tmp_path, baseline):
+    day = DriftSettings(windows=(86_400.0,))
+    world = DriftWorld(tmp_path, baseline=baseline, drift=day)
+    world.pass_rows(rows(5_000, seed=2))
+    world.wait(minutes=24 * 60)
+    world.pass_rows(rows(5_000, seed=3), minutes=1)
+    world.wait(minutes=25 * 60)  # no snapshot stands nearer to 24 hours ago than this one
+
+    one = judgement(world.judged(), "24h", "day")
+
+    assert one.current.start_ns == world.now_ns - 25 * 3600 * 10**9
+    assert one.against.end_ns == one.current.start_ns
+
+
 def test_a_day_is_called_24h_and_found_under_any_spelling(world):
     world.configure(windows=(300.0, 86_400.0, 604_800.0))
     (watch,) = world.judged().watches
@@ -351,6 +365,28 @@ def test_where_the_baseline_does_not_know_a_value_its_whole_stands_in(tmp_path, 
     found = by_value(judgement(world.judged()))
     assert all(summary.stands_in for summary in found.values())
     assert (found["eu"].status, found["us"].status) == (Status.MAJOR, Status.OK)
+
+
+def test_other_is_the_same_rows_only_where_the_same_values_are_told_apart(tmp_path, regional):
+    roles = Roles(
+        prediction="prediction",
+        score="score",
+        segments=("region",),
+        segment_values={"region": ("eu", "us", "ap")},
+    )
+    baseline = learn("stable", regional(60_000, 1), roles)
+    world = DriftWorld(tmp_path, baseline=baseline, segments={"region": ("eu", "us")})
+    world.pass_rows(regional(9_000, 2))
+    stands_in = {v: one.stands_in for v, one in by_value(judgement(world.judged())).items()}
+    assert stands_in == {"eu": False, "us": False, None: True}
+
+
+def test_an_ignored_column_alarms_in_no_segment_either(segmented, regional):
+    segmented.configure(features={"x0": FeatureOverride(ignore=True)})
+    segmented.pass_rows(regional(9_000, 2, shift=1.5))
+    found = by_value(judgement(segmented.judged()))["eu"]
+    assert found.status is Status.OK
+    assert found.feature != "x0"
 
 
 def test_a_burst_in_one_segment_is_judged_by_its_own_dispersion(segmented, regional):
