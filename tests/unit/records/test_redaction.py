@@ -145,7 +145,7 @@ class TestDoubt:
             (b'{"ssn": "078"', {}, Withheld.NOT_PARSED),
             (b"ssn=078-05-1120", {}, Withheld.NOT_PARSED),
             (b"\x00\x01", {"content_type": b"image/png"}, Withheld.NOT_PARSED),
-            (gzip.compress(b"{}"), {"content_encoding": b"gzip"}, Withheld.ENCODED),
+            (gzip.compress(b"{}", mtime=0), {"content_encoding": b"gzip"}, Withheld.ENCODED),
             (b'{"ssn":1}', {"content_encoding": b"br"}, Withheld.ENCODED),
             (b'{"inputs":[]}\x01\x02', {"json_bytes": 13}, Withheld.NOT_PARSED),
             (b'{"a":"' + b"x" * LONGEST_PARSED_BYTES + b'"}', {}, Withheld.TOO_LARGE),
@@ -165,7 +165,9 @@ class TestDoubt:
 
         assert found.withheld is Withheld.INCOMPLETE
 
-    @pytest.mark.parametrize("value", [b"\xff\xfe", b'{"ssn": "078"', gzip.compress(b"{}")])
+    @pytest.mark.parametrize(
+        "value", [b"\xff\xfe", b'{"ssn": "078"', gzip.compress(b"{}", mtime=0)]
+    )
     def test_without_rules_on_bodies_it_is_kept_as_it_is(self, value):
         found = Redactor(RedactionRules()).request_body(body(value), 10_000)
 
