@@ -15,7 +15,10 @@ from loadtests import (
     cost,
     delivery,
     growth,
+    journal,
+    journal_kills,
     kernel,
+    kill_campaign,
     monitor_cost,
     rollback,
     shadow_faults,
@@ -32,6 +35,9 @@ MEASUREMENTS = {
     "startup": (startup.main, ["--rounds", "1"]),
     "kernel": (kernel.main, ["--rounds", "1"]),
     "delivery": (delivery.main, ["--rounds", "1", "--records", "5000"]),
+    "journal": (journal.main, ["--rounds", "1"]),
+    "journal-kills": (journal_kills.main, ["--rounds", "20"]),
+    "kill-campaign": (kill_campaign.main, ["--rounds", "5"]),
     "monitor-cost": (monitor_cost.main, ["--rounds", "1", "--seconds", "1"]),
 }
 

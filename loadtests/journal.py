@@ -1,7 +1,5 @@
 """What the journal costs: handing over, writing, reading; and what was not chosen, beside it.
 
-    python -m loadtests.journal [--rounds 15] [--json]
-
 - `append`: CPU of the caller's thread for each record, 100 at a time, 20,000 a second, as
   requests come; the writer's thread works at the same time.
 - `thread`: CPU of the writer's thread for each record: waiting, framing, checksums, writing.
@@ -14,17 +12,20 @@ Median of the rounds (best in brackets). Nothing is forced to the disk: that is 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import statistics
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from zlib import crc32
 
+from loadtests.rig.command import options, run
+from loadtests.rig.machine import Surroundings
+from loadtests.rig.progress import say
+from loadtests.rig.report import Report, Table
 from sidecar.config.recording import Fsync
 from sidecar.journal import START, Bookkeeper, Reader, Writer, WriterLimits
 from sidecar.journal.layout import Kind, pack_rest, pack_start
@@ -39,28 +40,43 @@ CELL = CellKey(route="iris", model="stable", role=Role.PRIMARY)
 MARK = 0x5BD1E995
 RECORD = int(Kind.RECORD)
 
-Figures = dict[str, list[float]]
+Figures = dict[str, dict[int, list[float]]]
+"""Of every round, by what was measured and the size of a record."""
 
 
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--json", action="store_true")
-    chosen = parser.parse_args(arguments)
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = options("loadtests.journal", __doc__, rounds=15, seconds=None)
+    return run(parser, measure, arguments)
+
+
+def measure(chosen: argparse.Namespace) -> Report:
+    surroundings = Surroundings()
     figures: Figures = {}
-    for _ in range(chosen.rounds):
+    for number in range(chosen.rounds):
+        say(f"round {number + 1} of {chosen.rounds}")
         for size in SIZES:
             for name, figure in one_round(size).items():
-                figures.setdefault(f"{name}, {size} B", []).append(figure)
-    if chosen.json:
-        json.dump(figures, sys.stdout)
-        return 0
-    for name, rounds in figures.items():
-        if "a second" in name:
-            print(f"{name:48} {statistics.median(rounds):12,.0f} (best {max(rounds):,.0f})")
-        else:
-            print(f"{name:48} {statistics.median(rounds):12,.0f} (best {min(rounds):,.0f})")
-    return 0
+                figures.setdefault(name, {}).setdefault(size, []).append(figure)
+    rows = [
+        [name, *(said(name, rounds) for rounds in by_size.values())]
+        for name, by_size in figures.items()
+    ]
+    return Report(
+        name="journal",
+        parts=[
+            (
+                f"{surroundings.describe()} CPU time, nothing forced to the disk; medians of "
+                f"{chosen.rounds} rounds (best in brackets)."
+            ),
+            Table(("journal", *(f"{size:,} B" for size in SIZES)), rows),
+        ],
+        data={"rounds": figures},
+    )
+
+
+def said(name: str, rounds: Sequence[float]) -> str:
+    best = max(rounds) if "a second" in name else min(rounds)
+    return f"{statistics.median(rounds):,.0f} ({best:,.0f})"
 
 
 def one_round(size: int) -> dict[str, float]:

@@ -1,7 +1,5 @@
 """Kills a writer process again and again, cuts its power, and counts what its files still hold.
 
-    python -m loadtests.journal_kills [--rounds 200] [--fsync never|interval|always] [--seed N]
-
 A round: a process writes records into a slot as fast as it is let, and notes in shared memory what
 its writer said was written and durable. After a random while it is killed (SIGKILL). Then
 
@@ -16,7 +14,6 @@ The next round goes on in the same directory. Exit 1 if anything was lost that s
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import mmap
 import os
@@ -26,9 +23,12 @@ import struct
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from loadtests.rig.command import options, run
+from loadtests.rig.report import Bar, Report
 from sidecar.config.recording import Fsync
 from sidecar.journal import START, Position, Reader, Writer, WriterLimits
 from sidecar.journal.segments import segment_path, sequences_of
@@ -58,19 +58,21 @@ class Campaign:
     faults: list[str] = field(default_factory=list)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=200)
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = options("loadtests.journal_kills", __doc__, rounds=200, seconds=None)
+    parser.set_defaults(bars=True)  # a loss is never just a figure
     parser.add_argument("--fsync", type=Fsync, choices=list(Fsync), default=Fsync.ALWAYS)
     parser.add_argument("--power-cuts", action="store_true")
     parser.add_argument("--longest-ms", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=None)
-    parser.add_argument("--json", action="store_true")
-    chosen = parser.parse_args(arguments)
+    return run(parser, measure, arguments)
+
+
+def measure(chosen: argparse.Namespace) -> Report:
     logging.disable(logging.WARNING)  # that half a record was cut off is what this is about
     seed = chosen.seed if chosen.seed is not None else random.SystemRandom().randrange(10**6)
     with tempfile.TemporaryDirectory() as directory:
-        campaign = run(
+        campaign = kill_again_and_again(
             Path(directory),
             chosen.fsync,
             rounds=chosen.rounds,
@@ -78,16 +80,28 @@ def main(arguments: list[str] | None = None) -> int:
             longest_s=chosen.longest_ms / 1e3,
             rng=random.Random(seed),
         )
-    if chosen.json:
-        json.dump({**vars(campaign), "seed": seed}, sys.stdout)
-    else:
-        for name, value in vars(campaign).items():
-            print(f"{name:20} {value}")
-        print(f"{'seed':20} {seed}")
-    return 1 if campaign.faults or campaign.lost_written or campaign.lost_durable else 0
+    power = ", the power cut each time" if chosen.power_cuts else ""
+    return Report(
+        name="journal-kills",
+        parts=[
+            (
+                f"{campaign.rounds} kills with fsync `{chosen.fsync}`{power}; seed {seed}: "
+                f"{campaign.written:,} records written, {campaign.durable:,} of them durable; "
+                f"{campaign.torn_rounds} files that ended within a record, "
+                f"{campaign.lost_in_power_cuts} records lost that the policy may lose."
+            ),
+            *campaign.faults,
+        ],
+        data={**vars(campaign), "seed": seed},
+        bars=[
+            Bar(what="said to be written, and not there", measured=campaign.lost_written, limit=0),
+            Bar(what="said to be durable, and not there", measured=campaign.lost_durable, limit=0),
+            Bar(what="what did not add up", measured=len(campaign.faults), limit=0),
+        ],
+    )
 
 
-def run(
+def kill_again_and_again(
     directory: Path,
     fsync: Fsync,
     *,

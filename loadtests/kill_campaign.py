@@ -1,7 +1,5 @@
 """Whether the books balance, to the last exchange, whoever is killed at whatever moment.
 
-    python -m loadtests.kill_campaign [--rounds N] [--seed N]
-
 Each round, under load, one process of a sidecar is killed (SIGKILL) at a random moment: a worker,
 the controller, both, or all of it at once, which then is started again; or it is told to end and
 killed while it drains. After every round the books must come to rest and balance, per route, model
@@ -33,15 +31,17 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Final, Self
 
 from loadtests.rig.addresses import HOST, await_ok, free_ports
+from loadtests.rig.command import options, run
 from loadtests.rig.processes import Started
 from loadtests.rig.progress import say
+from loadtests.rig.report import Bar, Report, Table
 from loadtests.rig.traffic import INFERENCE, PREDICTION
 from sidecar.control.recording.search import JournalSearch, Question
 
@@ -320,20 +320,22 @@ def _await(fact: Callable[[], bool], what: str) -> None:
         time.sleep(0.01)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=100)
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = options("loadtests.kill_campaign", __doc__, rounds=100, seconds=None)
+    parser.set_defaults(bars=True)  # what does not add up is never just a figure
     parser.add_argument("--seed", type=int, default=1)
-    args = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that nobody is left behind
+    return run(parser, measure, arguments)
+
+
+def measure(chosen: argparse.Namespace) -> Report:
     server = Models((HOST, 0), Model)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     killed = Counter[str]()
     with tempfile.TemporaryDirectory() as home:
-        campaign = Campaign(Path(home), server.server_address[1], random.Random(args.seed))
+        campaign = Campaign(Path(home), server.server_address[1], random.Random(chosen.seed))
         try:
             campaign.start()
-            for number in range(1, args.rounds + 1):
+            for number in range(1, chosen.rounds + 1):
                 killed[campaign.round(number)] += 1
                 if not number % 10:
                     say(f"{number} rounds, {len(campaign.found.wrong)} wrong")
@@ -342,13 +344,27 @@ def main() -> None:
         finally:
             campaign.kill()
             server.shutdown()
-        found = campaign.found
-        print(f"{args.rounds} rounds, seed {args.seed}; killed: {dict(killed)}")
-        print(f"lost in crashes since the last start as a whole: {dict(found.lost)}")
-        print(f"delivered more than once, with the same id: {repeated}")
-        print(f"what did not add up: {len(found.wrong)}")
-    sys.exit(1 if found.wrong else 0)
+    found = campaign.found
+    return Report(
+        name="kill-campaign",
+        parts=[
+            (
+                f"{chosen.rounds} rounds, seed {chosen.seed}. Lost in crashes since the last start "
+                f"as a whole: {found.lost.total()}; delivered more than once, with the same id: "
+                f"{repeated}."
+            ),
+            Table(("killed", "rounds"), [[who, str(n)] for who, n in sorted(killed.items())]),
+            *found.wrong,
+        ],
+        data={
+            "killed": killed,
+            "lost": found.lost,
+            "repeated": repeated,
+            "wrong": found.wrong,
+        },
+        bars=[Bar(what="what did not add up", measured=len(found.wrong), limit=0)],
+    )
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
