@@ -180,3 +180,13 @@ def test_a_column_stays_within_the_memory_a_board_has_for_it():
 
 def test_the_mean_of_huge_values_is_no_infinity():
     assert column_of([LARGEST, LARGEST / 2]).center == pytest.approx(0.75 * LARGEST)
+
+
+def test_cells_beside_an_atom_keep_sums_since_their_values_may_lie_anywhere_in_them():
+    bulk = np.random.default_rng(0).uniform(0, 1, 10_000)
+    column = column_of(np.concatenate([bulk, np.full(2_000, 0.5)]))
+    atom = column.edges.index(0.5) + 1
+
+    beside = [bucket in column.summed for bucket in (atom - 2, atom - 1, atom, atom + 1, atom + 2)]
+
+    assert beside == [False, True, False, True, False]
