@@ -5,7 +5,8 @@ away: `day` and `week` compare with the same hours a day or a week ago. So of th
 age one per `spacing_s` is kept, the first in each span of that length (spans are counted from 1970,
 so that thinning again keeps what it kept before):
 
-    the last 180 intervals            all
+    the last 180 intervals            two per interval: all that are due, and few of those beside,
+                                      as every call for a live baseline takes one
     the last 3 hours                  one a minute
     the last 50 hours                 one per 5 minutes        (a day's window, and the one before)
     8 days and 2 hours, or more       one per half hour        (a day's window, a week ago)
@@ -48,7 +49,7 @@ class Kept(Protocol):
 
 
 class Level(Struct, frozen=True):
-    """Of snapshots up to `reach_s` old one per `spacing_s` is kept (0: each)."""
+    """Of snapshots up to `reach_s` old one per `spacing_s` is kept."""
 
     reach_s: float
     spacing_s: float
@@ -59,7 +60,7 @@ def levels(drift: DriftSettings) -> tuple[Level, ...]:
     longest_s = max(drift.windows, default=0.0)
     furthest_s = max(7 * _DAY_S + longest_s, 2 * longest_s, 8 * _DAY_S) + 2 * _HOUR_S
     return (
-        Level(FINEST_INTERVALS * drift.interval, 0.0),
+        Level(FINEST_INTERVALS * drift.interval, drift.interval / 2),
         Level(3 * _HOUR_S, _MINUTE_S),
         Level(50 * _HOUR_S, 5 * _MINUTE_S),
         Level(furthest_s, 30 * _MINUTE_S),
@@ -107,10 +108,7 @@ def _thinned(
         level = next((one for one in kept if age_s <= one.reach_s), None)
         if level is None:
             continue
-        apart_s = level.spacing_s * stretch
-        if stretch > 1 and not level.spacing_s:
-            apart_s = level.reach_s / FINEST_INTERVALS * stretch
-        span_ns = max(round(apart_s * _NS), 1)
+        span_ns = max(round(level.spacing_s * stretch * _NS), 1)
         if (span_ns, stamp // span_ns) not in seen:
             seen.add((span_ns, stamp // span_ns))
             left.add(stamp)

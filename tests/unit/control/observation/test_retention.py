@@ -56,6 +56,20 @@ def test_the_last_hours_stay_whole_and_older_days_thin_out():
     assert 1000 < len(kept) < 1300
 
 
+def test_snapshots_that_are_asked_for_all_the_time_take_no_place_of_those_that_are_due():
+    kept = kept_of(every(1, 2 * HOUR))
+    assert len(kept) <= 2 * HOUR / 30 + NEWEST + 1
+    due = kept_of(every(60, 2 * HOUR))
+    assert len(due) == 2 * HOUR / 60 + 1
+
+
+@pytest.mark.parametrize("late_s", [0, 7, 29, 31, 59])
+def test_what_is_due_stays_however_late_it_comes(late_s):
+    on_time = every(60, 3 * HOUR)
+    late = [Snapshot(one.taken_ns - late_s * NS + (n % 3) * NS) for n, one in enumerate(on_time)]
+    assert len(kept_of(late)) == len(late)
+
+
 def test_thinning_again_drops_nothing_more():
     kept = kept_of(every(60, 9 * DAY))
     assert kept_of(kept) == kept
@@ -95,4 +109,4 @@ def test_what_has_a_name_stays_whatever_its_age_and_the_budget():
 def test_the_spacing_is_what_is_kept_at_an_age():
     kept = levels(DRIFT)
     spacings = [spacing_s(kept, age_s) for age_s in (60, 3 * HOUR, 4 * HOUR, 3 * DAY, 30 * DAY)]
-    assert spacings == [0.0, 0.0, 300.0, 1800.0, 1800.0]
+    assert spacings == [30.0, 30.0, 300.0, 1800.0, 1800.0]
