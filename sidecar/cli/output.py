@@ -16,8 +16,12 @@ def data(value: object) -> None:
 
 
 def say(sentence: str) -> None:
-    """A sentence for people on stderr."""
-    sys.stderr.write(f"{sentence}\n")
+    """A sentence for people on stderr. It may quote clients, so only line breaks are obeyed."""
+    tame = "".join(
+        letter if letter.isprintable() or letter == "\n" else json.dumps(letter)[1:-1]
+        for letter in sentence
+    )
+    sys.stderr.write(f"{tame}\n")
 
 
 def table(

@@ -58,6 +58,11 @@ def test_a_name_that_a_client_chose_moves_no_cursor_and_makes_no_row(capsys, nam
     assert capsys.readouterr().out == f"feature\n{json.dumps(name)}\n"
 
 
+def test_a_sentence_that_quotes_a_client_moves_no_cursor_either(capsys):
+    output.say("\x1b[2Jage drifted\n  Größe too")
+    assert capsys.readouterr().err == "\\u001b[2Jage drifted\n  Größe too\n"
+
+
 def test_data_is_json_on_stdout_and_words_go_to_stderr(capsys):
     output.data({"a": "ü"})
     output.say("words")
