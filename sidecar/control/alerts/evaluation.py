@@ -97,6 +97,11 @@ def _compared(
     trails: dict[str, dict[Labels, Points]],
 ) -> dict[Labels, Compared]:
     """What a rule compares now, by the labels of its alerts; earlier readings go to `trails`."""
+    if rule.relation is not None and rule.relation.ago is not None:
+        # What has no value this once goes on where it was when it has one again.
+        since_ns = now_ns - round(rule.relation.ago * NS_PER_S)
+        known = windows.trails.get(rule.name, {})
+        trails[rule.name] = {k: one for k, one in known.items() if one.at_ns[-1] > since_ns}
     found = figures(rule.reading, samples, windows, worst=max if rule.sign > 0 else min)
     compared = {}
     for labels, figure in found.items():
@@ -109,7 +114,7 @@ def _compared(
                 before = windows.trails.get(rule.name, {}).get(labels, Points())
                 reference = earlier(before, ago_ns, now_ns)
                 trail = before.followed_by(figure.value, now_ns, ago_ns)
-                trails.setdefault(rule.name, {})[labels] = trail
+                trails[rule.name][labels] = trail
             else:
                 reference = reference_of(rule.relation, labels, samples)
             value = None if reference is None else change_percent(figure.value, reference)

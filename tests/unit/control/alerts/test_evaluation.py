@@ -153,6 +153,25 @@ def test_changes_relative_to_an_hour_ago_begin_after_an_hour(run, sample):
     assert watch.look(sample("sidecar_x", 94), after_s=60) == {("warning", ""): "firing"}
 
 
+def test_a_value_that_is_missing_once_does_not_forget_what_it_was_an_hour_ago(run, sample):
+    watch = run(*FALLS, relative_to=Relation(ago=Duration(3600)))
+    for _ in range(3600 // 60):
+        watch.look(sample("sidecar_x", 100), after_s=60)
+
+    watch.look(after_s=60)
+
+    assert watch.look(sample("sidecar_x", 94), after_s=60) == {("warning", ""): "firing"}
+
+
+def test_a_value_that_is_gone_for_as_long_is_forgotten(run, sample):
+    watch = run(*FALLS, relative_to=Relation(ago=Duration(3600)))
+    watch.look(sample("sidecar_x", 100))
+
+    watch.look(after_s=3600)
+
+    assert watch.windows.trails == {"r": {}}
+
+
 def test_without_a_reference_there_is_no_data(run, sample):
     watch = run(*FALLS, relative_to=Relation(series="sidecar_y"))
 
