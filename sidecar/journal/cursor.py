@@ -36,14 +36,24 @@ class Cursor:
         put aside.
         """
         try:
-            return msgspec.msgpack.decode(self.path.read_bytes(), type=Standing)
+            return self._read()
         except FileNotFoundError:
             return Standing()
         except (OSError, ValueError) as error:
             put_aside(self.path, error)
             return Standing()
 
+    def look(self) -> Standing:
+        """The same for who does not own it: the file stays where it is."""
+        try:
+            return self._read()
+        except (OSError, ValueError):
+            return Standing()
+
     def save(self, standing: Standing) -> None:
         """Replace the standing, durably. Raises OSError and keeps the old one."""
         self.path.parent.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
         replace_file(self.path, msgspec.msgpack.encode(standing))
+
+    def _read(self) -> Standing:
+        return msgspec.msgpack.decode(self.path.read_bytes(), type=Standing)

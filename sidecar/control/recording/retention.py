@@ -29,6 +29,7 @@ from sidecar.journal import (
     remove,
     survey,
 )
+from sidecar.journal.segments import COMPRESSED
 
 COMPRESS_AT_ONCE: Final = 4
 """Segments; each takes a core for a fraction of a second."""
@@ -64,12 +65,13 @@ class Retention:
         try:
             positions = [*(pump.position for pump in pumps), *others]
             plan = await asyncio.to_thread(self._plan, positions)
+            # What nobody needs goes first: on a full disk there may be no room to save a place.
+            await asyncio.to_thread(self._remove, plan.free)
             for segment in plan.expired:
                 for pump in pumps:
                     if needs(segment, pump.position):
                         await pump.let_go(segment)
-            gone = [*plan.free, *plan.expired]
-            await asyncio.to_thread(self._remove, gone)
+                await asyncio.to_thread(self._remove, [segment])
             if self._compress:
                 await asyncio.to_thread(self._compress_closed)
         except (OSError, SidecarError) as error:
@@ -96,6 +98,10 @@ class Retention:
 
     def _compress_closed(self) -> None:
         """Compress a few segments that are closed; the rest at the next look."""
-        closed = [one for one in survey(self._directory) if not one.open and not one.last]
-        for segment in closed[-COMPRESS_AT_ONCE:]:
+        waiting = [
+            one
+            for one in survey(self._directory)
+            if not (one.open or one.last or one.path.name.endswith(COMPRESSED))
+        ]
+        for segment in waiting[:COMPRESS_AT_ONCE]:
             self.held_bytes -= compress(segment)

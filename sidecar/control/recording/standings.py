@@ -36,4 +36,4 @@ def standings(
     """
     paths = (directory / CURSORS).glob(f"[!.]*{_SUFFIX}")
     names = {path.name.removesuffix(_SUFFIX) for path in paths} | {*configured}
-    return [(name, cursor_of(directory, name).load().totals) for name in sorted(names)]
+    return [(name, cursor_of(directory, name).look().totals) for name in sorted(names)]
