@@ -36,7 +36,6 @@ def test_a_cursor_that_cannot_be_read_is_put_aside(tmp_path, caplog):
     assert "begins again with the oldest record" in caplog.text
 
 
-@pytest.mark.parametrize("broken", ["fsync", "open"])
 def test_who_only_looks_moves_nothing(tmp_path):
     cursor = Cursor(tmp_path / "files.msgpack")
     assert cursor.look() == Standing()
@@ -46,6 +45,7 @@ def test_who_only_looks_moves_nothing(tmp_path):
     assert cursor.path.read_bytes() == b"no standing"
 
 
+@pytest.mark.parametrize("broken", ["fsync", "open"])
 def test_a_save_that_fails_keeps_the_old_standing(tmp_path, monkeypatch, broken):
     cursor = Cursor(tmp_path / "cursor")
     cursor.save(STANDING)
