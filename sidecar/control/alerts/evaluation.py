@@ -79,7 +79,7 @@ def evaluate(
     # Those that fire first, then those that were there first: what is new waits for a place.
     active.sort(key=lambda alert: (not alert.state.fires, alert.fingerprint not in alerts))
     return Evaluation(
-        windows=Windows(windows.tracks, trails),
+        windows=msgspec.structs.replace(windows, trails=trails),
         alerts={alert.fingerprint: alert for alert in active[:MOST_ALERTS]},
         ended=tuple(
             alert for alert in moved if alert.state is State.RESOLVED and alert.starts_at_ns

@@ -33,7 +33,7 @@ from sidecar.control.alerts.senders import NotDelivered, sender_for
 from sidecar.control.alerts.silences import Silence, new_silence
 from sidecar.control.alerts.step import AlertState, confirmed, resumed, step
 from sidecar.control.alerts.trial import trial_message
-from sidecar.control.alerts.windows import NS_PER_S, Windows
+from sidecar.control.alerts.windows import MOST_TRACKS, NS_PER_S, Windows
 from sidecar.errors import ClientError, ConfigError
 
 CHECKPOINT_NS: Final = 60 * NS_PER_S
@@ -336,6 +336,12 @@ class AlertWatch:
             log.warning(
                 "there are too many alerts; further ones wait until others end",
                 extra={"kept": len(self.state.alerts), "waiting": self.state.crowded_out},
+            )
+        left_out = self.state.windows.left_out
+        if left_out and not before.windows.left_out:
+            log.warning(
+                "rules look at too many series; some have no data: narrow them by `where`",
+                extra={"kept": MOST_TRACKS, "left_out": left_out},
             )
         for name, ledger in self.state.ledgers.items():
             known = before.ledgers.get(name)

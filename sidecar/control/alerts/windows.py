@@ -32,7 +32,8 @@ from sidecar.control.alerts.samples import (
 NS_PER_S: Final = 1_000_000_000
 POINTS: Final = 60
 MOST_TRACKS: Final = 20_000
-"""Series x windows that are followed: 60 points each are 20 MB; further series have no data."""
+"""Series x windows that are followed: 60 points each are 20 MB. Further series have no data, and it
+is said."""
 
 HISTOGRAM_SUFFIX: Final = "_bucket"
 
@@ -89,15 +90,19 @@ class Track(Struct, frozen=True, array_like=True):
 
 
 class Windows(Struct, frozen=True):
-    """Everything remembered: tracks of counters by window, and earlier readings by rule."""
+    """Everything remembered: tracks of counters by window, and earlier readings by rule.
+
+    `left_out` is how many series there was no room for at the last look.
+    """
 
     tracks: dict[int, dict[SeriesKey, Track]] = {}
     trails: dict[str, dict[Labels, Points]] = {}
+    left_out: int = 0
 
     def followed_by(self, readings: Iterable[Reading], samples: Samples, now_ns: int) -> Windows:
         """With the samples of now, for all windows that these readings need."""
         tracks: dict[int, dict[SeriesKey, Track]] = {}
-        room = MOST_TRACKS
+        room, left_out = MOST_TRACKS, 0
         for reading in readings:
             if reading.read is Read.VALUE:
                 continue
@@ -105,7 +110,10 @@ class Windows(Struct, frozen=True):
             before, after = self.tracks.get(window_ns, {}), tracks.setdefault(window_ns, {})
             for sample in counters_of(reading, samples):
                 key = series_key(sample)
-                if key in after or not room:
+                if key in after:
+                    continue
+                if not room:
+                    left_out += 1
                     continue
                 room -= 1
                 known = before.get(key)
@@ -121,7 +129,7 @@ class Windows(Struct, frozen=True):
                 if room and key not in after and track.points.at_ns[-1] > now_ns - window_ns:
                     room -= 1
                     after[key] = track
-        return Windows(tracks, self.trails)
+        return Windows(tracks, self.trails, left_out)
 
     def increase(self, sample: Sample, window_s: float) -> Increase | None:
         """The increase of the series that a sample is of; None while it is unknown."""

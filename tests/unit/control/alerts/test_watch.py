@@ -391,3 +391,15 @@ async def test_without_receivers_alerts_go_to_the_log(world, caplog):
     world.value = 11
     async with running(world.watch(settings_of())):
         await until(lambda: [one for one in caplog.records if one.message == "an alert fires"])
+
+
+async def test_series_for_which_there_is_no_room_are_said_once(world, monkeypatch, caplog):
+    monkeypatch.setattr("sidecar.control.alerts.windows.MOST_TRACKS", 0)
+    rate = msgspec.structs.replace(RULE, rate=Duration(60))
+    watch = world.watch(msgspec.structs.replace(settings_of(), rules=(rate,)))
+
+    await watch.tick()
+    await watch.tick()
+
+    (record,) = [one for one in caplog.records if "too many series" in one.message]
+    assert record.left_out == 1

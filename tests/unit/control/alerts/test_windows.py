@@ -159,6 +159,8 @@ def test_missing_series_take_their_place_among_the_bounded(sample, monkeypatch):
     windows = windows_after([first, second])
 
     assert len(windows.tracks[300 * S]) == 3
+    assert windows.left_out == 0
+    assert windows_after([[*first, *second]]).left_out == 2
 
 
 def test_windows_come_back_from_disk_as_they_were(sample):
