@@ -71,7 +71,7 @@ def commands_below(command: typer.core.TyperCommand, *path: str):
 
 
 def test_help_breaks_no_line_before_the_terminal_ends(monkeypatch):
-    monkeypatch.setattr(typer.rich_utils, "MAX_WIDTH", 2000)
+    monkeypatch.setattr(typer.rich_utils, "MAX_WIDTH", 500)
     app = build([])
     for path, one in commands_below(typer.main.get_command(app)):
         lines = CliRunner().invoke(app, [*path, "--help"]).stdout.splitlines()
