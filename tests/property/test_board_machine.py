@@ -4,6 +4,7 @@ import os
 from collections import Counter
 
 import numpy as np
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -93,3 +94,5 @@ class BoardMachine(RuleBasedStateMachine):
 
 BoardMachine.TestCase.settings = settings(max_examples=30, stateful_step_count=25)
 TestBoard = BoardMachine.TestCase
+
+pytestmark = pytest.mark.timeout(180)  # many examples, on machines that do more

@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -337,3 +338,5 @@ def requests(area):
 
 HistoryMachine.TestCase.settings = settings(max_examples=25, stateful_step_count=30)
 TestHistory = HistoryMachine.TestCase
+
+pytestmark = pytest.mark.timeout(180)  # many examples, on machines that do more

@@ -14,6 +14,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
 from harness.journals import TABLE
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -344,6 +345,8 @@ class Journal(RuleBasedStateMachine):
 
 
 TestJournal = Journal.TestCase
+
+pytestmark = pytest.mark.timeout(180)  # many examples, on machines that do more
 TestJournal.settings = settings(
     max_examples=60,
     stateful_step_count=40,
