@@ -36,6 +36,7 @@ def test_a_new_sink_gets_all_that_the_journal_has_and_one_that_went_keeps_its_pl
 
             send(10)
             settled_books(running)
+            wait_until(lambda: len(delivered_ids(tmp_path / "one")) == 10, "one has all of it")
             reload("two")
             send(10)
             wait_until(lambda: len(delivered_ids(tmp_path / "two")) == 20, "two has all of it")

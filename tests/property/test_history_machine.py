@@ -336,7 +336,9 @@ def requests(area):
     )
 
 
-HistoryMachine.TestCase.settings = settings(max_examples=25, stateful_step_count=30)
+HistoryMachine.TestCase.settings = settings(
+    max_examples=25, stateful_step_count=30, derandomize=True
+)
 TestHistory = HistoryMachine.TestCase
 
 pytestmark = pytest.mark.timeout(180)  # many examples, on machines that do more
