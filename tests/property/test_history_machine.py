@@ -283,13 +283,14 @@ class HistoryMachine(RuleBasedStateMachine):
 
     def _plan(self):
         before = {one.owner for one in self.observer.watched()}
-        known = set(self.totals)
+        newest_ns = self.observer.history.newest_ns
         self._run(self.observer.plan())
         for one in self.observer.watched():
             if one.owner not in before:
                 self._came_back(one)
         for shelved in self.observer.history.shelf:
-            if shelved.taken_ns not in known:
+            # Not those without a total: a stamp may have been that of one which is lost.
+            if shelved.taken_ns > newest_ns:
                 self._note(shelved, self.counted)
 
     def _taken(self):
@@ -336,9 +337,7 @@ def requests(area):
     )
 
 
-HistoryMachine.TestCase.settings = settings(
-    max_examples=25, stateful_step_count=30, derandomize=True
-)
+HistoryMachine.TestCase.settings = settings(max_examples=25, stateful_step_count=30)
 TestHistory = HistoryMachine.TestCase
 
 pytestmark = pytest.mark.timeout(180)  # many examples, on machines that do more
