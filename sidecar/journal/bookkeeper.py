@@ -22,7 +22,8 @@ from typing import Final, NamedTuple
 import msgspec
 from msgspec import Struct
 
-from sidecar.journal.files import put_aside, replace_file
+from sidecar.disk import replace_file
+from sidecar.journal.damaged import put_aside
 from sidecar.journal.position import START, Position
 from sidecar.journal.quarantine import Quarantine
 from sidecar.journal.reader import Reader

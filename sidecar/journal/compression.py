@@ -12,8 +12,8 @@ import os
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
+from sidecar.disk import FILE_MODE, sync_directory
 from sidecar.errors import ConfigError
-from sidecar.journal.files import FILE_MODE, sync_directory
 
 if TYPE_CHECKING:
     from types import ModuleType

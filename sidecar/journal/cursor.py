@@ -12,7 +12,8 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from sidecar.journal.files import PRIVATE, put_aside, replace_file
+from sidecar.disk import PRIVATE, replace_file
+from sidecar.journal.damaged import put_aside
 from sidecar.journal.position import START, Position
 
 

@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 from typing import Final
 
-from sidecar.journal.files import FILE_MODE, PRIVATE
+from sidecar.disk import FILE_MODE, PRIVATE
 
 MOST_BYTES: Final = 64 * 1024 * 1024
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 from zlib import crc32
 
-from sidecar.journal.files import FILE_MODE
+from sidecar.disk import FILE_MODE
 from sidecar.journal.layout import (
     FRAME_BYTES,
     Head,

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from sidecar.config.recording import Fsync
-from sidecar.journal.files import PRIVATE, sync_directory
+from sidecar.disk import PRIVATE, sync_directory
 from sidecar.journal.layout import Head, Subjects, mark_of
 from sidecar.journal.limits import WriterLimits
 from sidecar.journal.predecessor import inspect

@@ -23,7 +23,7 @@ from sidecar.control.alerts.grouping import Ledger
 from sidecar.control.alerts.lifecycle import Alert
 from sidecar.control.alerts.silences import Silence
 from sidecar.control.alerts.windows import Windows
-from sidecar.control.persistence import replace_file
+from sidecar.disk import replace_file
 from sidecar.errors import ConfigError
 
 S = TypeVar("S", bound=Struct)

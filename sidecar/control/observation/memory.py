@@ -29,7 +29,7 @@ from sidecar.control.observation.ledger import Ledger, Tenure
 from sidecar.control.observation.seating import Seating
 from sidecar.control.observation.snapshot_file import Damaged
 from sidecar.control.observation.subjects import Lesson
-from sidecar.control.persistence import replace_file
+from sidecar.disk import replace_file
 from sidecar.errors import ConfigError
 from sidecar.model import CellKey
 from sidecar.payload import Protocol

@@ -41,8 +41,8 @@ from sidecar.control.observation.seating import Seating, Unwatched
 from sidecar.control.observation.store import SnapshotStore
 from sidecar.control.observation.subjects import Subject, primary_of
 from sidecar.control.observation.timeline import Timeline
-from sidecar.control.persistence import replace_file
 from sidecar.control.workers import WorkerControl
+from sidecar.disk import replace_file
 from sidecar.errors import ClientError
 from sidecar.model import CellKey
 from sidecar.payload import Protocol

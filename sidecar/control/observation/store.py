@@ -25,7 +25,7 @@ from typing import Final
 
 from sidecar.control.observation import snapshot_file
 from sidecar.control.observation.snapshot_file import Damaged, SeriesHead
-from sidecar.control.persistence import replace_file
+from sidecar.disk import replace_file
 from sidecar.sketch import IntArray
 from sidecar.sketch.areas import Area, AreaLayout
 

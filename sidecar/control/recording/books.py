@@ -20,8 +20,8 @@ import msgspec
 from msgspec import Struct
 
 from sidecar.board import Board
-from sidecar.control.persistence import replace_file
 from sidecar.control.recording.ledger import Books, Ledger, Saved
+from sidecar.disk import replace_file
 from sidecar.journal import Bookkeeper, Position, Quarantine
 from sidecar.journal import Books as Written
 from sidecar.model import CellKey

@@ -17,8 +17,8 @@ from sidecar.delivery.sink import Unavailable
 from sidecar.delivery.sinks.credentials import secret
 from sidecar.delivery.sinks.libraries import library
 from sidecar.delivery.sinks.lines import Thread
+from sidecar.disk import replace_file
 from sidecar.errors import ConfigError
-from sidecar.journal.files import replace_file
 
 S3_SCHEME: Final = "s3"
 

@@ -7,7 +7,7 @@ import pytest
 
 from sidecar.control.observation import store as store_module
 from sidecar.control.observation.store import SnapshotStore
-from sidecar.control.persistence import replace_file
+from sidecar.disk import replace_file
 from sidecar.model import ColumnKind, ColumnPart
 from sidecar.sketch import Area, AreaLayout, Column
 

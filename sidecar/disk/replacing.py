@@ -1,20 +1,21 @@
-"""What all files of a journal have in common: who may read them, and when they are there for good.
+"""Small files are replaced whole or not at all, and durably: before anybody is told so.
 
-Small files are replaced whole or not at all.
+Written to a temporary file beside it, flushed, renamed over the old one, and the directory flushed:
+a crash at any point leaves the old content or the new one.
+
+Must not know: what is in a file. Blocking: from an event loop, use a thread.
 """
 
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 from pathlib import Path
 from typing import Final
 
 PRIVATE: Final = 0o700
+"""The mode of a directory that nobody else may look into."""
 FILE_MODE: Final = 0o600
-
-log: Final = logging.getLogger("sidecar.journal")
 
 
 def replace_file(path: Path, content: bytes) -> None:
@@ -41,14 +42,3 @@ def sync_directory(directory: Path) -> None:
         os.fsync(descriptor)  # open(2) promises nothing about directory entries
     finally:
         os.close(descriptor)
-
-
-def put_aside(path: Path, error: Exception) -> None:
-    """Take a file that cannot be read out of the way, and say so."""
-    log.error(
-        "a file of the journal cannot be read and is put aside; its reader begins again with the "
-        "oldest record",
-        extra={"file": path.name, "reason": str(error)},
-    )
-    with contextlib.suppress(OSError):
-        path.replace(path.with_name(f"{path.name}.damaged"))
