@@ -48,6 +48,7 @@ PARTS: Final = (
     ("sidecar/proxy/forwarding", "heads: written"),
     ("sidecar/proxy/client", "connections of clients"),
     ("sidecar/proxy/exchange", "exchange: client to model and back"),
+    ("sidecar/proxy/account", "exchange: client to model and back"),
     ("sidecar/proxy/upstream", "connections to models"),
     ("sidecar/proxy/endpoint", "connections to models"),
     ("sidecar/proxy/pool", "connections to models"),
