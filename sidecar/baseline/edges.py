@@ -204,5 +204,7 @@ def _bins(edges: FloatArray, bounds: FloatArray, finite: FloatArray) -> list[int
 
 
 def _mean(finite: FloatArray) -> float:
-    """The mean, of values whose sum may not be a float64."""
-    return float(np.clip(np.sum(finite / finite.size), finite[0], finite[-1]))
+    """The mean, of sorted values whose sum may not be a float64."""
+    with np.errstate(over="ignore"):  # shares are rounded: even their sum may be beyond the largest
+        total = np.sum(finite / finite.size)
+    return float(np.clip(total, finite[0], finite[-1]))
