@@ -28,7 +28,7 @@ from loadtests.rig.progress import say
 from loadtests.rig.report import Report, Table
 from sidecar.config.recording import Fsync
 from sidecar.journal import START, Bookkeeper, Reader, Writer, WriterLimits
-from sidecar.journal.layout import Kind, pack_rest, pack_start
+from sidecar.journal.layout import RECORD_LABEL, pack_rest, pack_start
 from sidecar.model.cells import CellKey
 from sidecar.model.names import Role
 
@@ -38,7 +38,7 @@ BATCH = 256
 IOV_MAX = os.sysconf("SC_IOV_MAX")
 CELL = CellKey(route="iris", model="stable", role=Role.PRIMARY)
 MARK = 0x5BD1E995
-RECORD = int(Kind.RECORD)
+RECORD = int(RECORD_LABEL)
 
 Figures = dict[str, dict[int, list[float]]]
 """Of every round, by what was measured and the size of a record."""
@@ -161,7 +161,7 @@ def framed(payloads: list[bytes]) -> list[bytes]:
     parts: list[bytes] = []
     add = parts.append
     for number, payload in enumerate(payloads):
-        rest = pack_rest(len(payload), 0, RECORD, 0, number)
+        rest = pack_rest(len(payload), RECORD, number)
         add(pack_start(MARK, crc32(payload, crc32(rest, MARK))))
         add(rest)
         add(payload)
@@ -173,7 +173,7 @@ def copied_first(descriptor: int, payloads: list[bytes]) -> None:
     parts: list[bytes] = []
     add = parts.append
     for number, payload in enumerate(payloads):
-        frame = pack_rest(len(payload), 0, RECORD, 0, number) + payload
+        frame = pack_rest(len(payload), RECORD, number) + payload
         add(pack_start(MARK, crc32(frame, MARK)))
         add(frame)
     os.write(descriptor, b"".join(parts))

@@ -7,7 +7,7 @@ code that packs it, `sidecar.journal.layout`; docs/journal.md tells the whole.
 
 from sidecar.journal.bookkeeper import Account, Bookkeeper, Books
 from sidecar.journal.cursor import Cursor, Standing
-from sidecar.journal.layout import UNKNOWN_CELL, Subjects
+from sidecar.journal.layout import FAILURE, UNKNOWN_CELL, Subjects
 from sidecar.journal.limits import WriterLimits
 from sidecar.journal.position import START, Position, SlotPosition
 from sidecar.journal.quarantine import Quarantine
@@ -28,6 +28,7 @@ from sidecar.journal.slot_reader import Entry
 from sidecar.journal.writer import Writer
 
 __all__ = [
+    "FAILURE",
     "START",
     "UNKNOWN_CELL",
     "Account",

@@ -27,7 +27,7 @@ Frame, 24 bytes and the payload:
     8  length        u32      of the payload
     12 subject       u16      row of the SUBJECTS table
     14 kind          u8       1 RECORD, 2 SUBJECTS, 3 TALLY
-    15 reserved      u8       0
+    15 flags         u8       bit 0: of a record, that an answering model failed the request
     16 number        u64      of the record; of the next record, in other kinds
 
 Records of a slot are numbered one after the other, across segments and boots, so whoever meets a
@@ -44,7 +44,7 @@ Pure functions on bytes; must not know files.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import IntEnum
 from struct import Struct as Packing
 from typing import Final
@@ -66,16 +66,26 @@ MAX_PAYLOAD_BYTES: Final = 64 * 1024 * 1024
 UNKNOWN_CELL: Final = CellKey(route="?", model="?", role=Role.PRIMARY)
 """Of records whose subject cannot be known; no configuration can use the name."""
 
-Found = tuple[int, int, int, int, bytes]
-"""An intact frame: where it starts, kind, subject, number, payload."""
+FAILURE: Final = 1 << 24
+"""Beside a subject (`subject | FAILURE`): the record is of what an answering model failed.
+
+The bit that the frame has for it, if its subject, kind and flags are read as one number.
+"""
+
+Found = tuple[int, int, int, int, int, bytes]
+"""An intact frame: where it starts, kind, subject, flags, number, payload."""
 
 _MAGIC: Final = b"SIDEJRNL"
 _HEAD: Final = Packing("<8sHHIQQQ16sI")
 _CHECK: Final = Packing("<I")
 _FRAME: Final = Packing("<IIIHBBQ")
 _START: Final = Packing("<II")  # mark, crc32
-_REST: Final = Packing("<IHBBQ")  # length, subject, kind, reserved, number
+_REST: Final = Packing("<IIQ")  # length, label, number
 _unpack_frame: Final = _FRAME.unpack_from
+_KIND_SHIFT: Final = 16
+_FLAGS_SHIFT: Final = 24
+_FAILURE_FLAG: Final = FAILURE >> _FLAGS_SHIFT
+_LABELS: Final = 0xFFFF | FAILURE
 pack_start: Final = _START.pack
 pack_rest: Final = _REST.pack
 
@@ -86,6 +96,10 @@ class Kind(IntEnum):
     RECORD = 1
     SUBJECTS = 2
     TALLY = 3
+
+
+RECORD_LABEL: Final = Kind.RECORD << _KIND_SHIFT
+"""Of a record: a frame's label is its subject, kind and flags as one number."""
 
 
 class Head(Struct, frozen=True, kw_only=True):
@@ -150,8 +164,25 @@ def mark_bytes(mark: int) -> bytes:
 
 def encode_frame(mark: int, kind: Kind, subject: int, number: int, payload: bytes) -> bytes:
     """One whole frame. (The writer's loop does the same, many at a time.)"""
-    rest = pack_rest(len(payload), subject, kind, 0, number)
+    rest = pack_rest(len(payload), subject | kind << _KIND_SHIFT, number)
     return pack_start(mark, crc32(payload, crc32(rest, mark))) + rest + payload
+
+
+def check_subjects(subjects: Iterable[int]) -> None:
+    """Raises ValueError for what is no subject, with or without FAILURE."""
+    for subject in subjects:
+        if subject & ~_LABELS:
+            raise ValueError(f"no subject from 0 to 65,535: {subject}")
+
+
+def subject_of(subject: int) -> int:
+    """Without FAILURE."""
+    return subject & ~FAILURE
+
+
+def is_failure(flags: int) -> bool:
+    """Whether a record's flags say that an answering model failed."""
+    return flags & _FAILURE_FLAG != 0
 
 
 def take(
@@ -168,11 +199,11 @@ def take(
     size = len(data)
     enough = at + most_bytes
     while size - at >= FRAME_BYTES and most:
-        seen, check, length, subject, kind, _, number = _unpack_frame(data, at)
+        seen, check, length, subject, kind, flags, number = _unpack_frame(data, at)
         end = at + FRAME_BYTES + length
         if seen != mark or end > size or crc32(view[at + 8 : end], mark) != check:
             break
-        add((at, kind, subject, number, data[at + FRAME_BYTES : end]))
+        add((at, kind, subject, flags, number, data[at + FRAME_BYTES : end]))
         at = end
         most -= 1
         if at >= enough:

@@ -78,7 +78,7 @@ def _table(source: Source, mark: int) -> Subjects:
         if said is not None:
             found, _ = take(source.pread(said[0], at), 0, mark, 1)
         if found:
-            _, kind, _, _, payload = found[0]
+            _, kind, _, _, _, payload = found[0]
             return decode_subjects(payload) if kind == Kind.SUBJECTS else {}
         at = next_intact(source, at + 1, mark)
     return {}

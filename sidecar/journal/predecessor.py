@@ -83,7 +83,7 @@ def _last_frame(descriptor: int, size: int, mark: int) -> tuple[int, int]:
         while at >= 0:
             found, end = take(data, at, mark, most=1)
             if found:
-                _, kind, _, number, _ = found[0]
+                _, kind, _, _, number, _ = found[0]
                 return begin + end, number + (kind == Kind.RECORD)
             at = data.rfind(wanted, 0, at + len(wanted) - 1)
         if begin == FRAMES_AT:
@@ -112,7 +112,7 @@ def _next_of_compressed(directory: Path, slot: int, sequence: int) -> int:
         while data := source.pread(window, at):
             found, used = take(data, 0, head.mark)
             if found:
-                _, kind, _, last, _ = found[-1]
+                _, kind, _, _, last, _ = found[-1]
                 number = last + (kind == Kind.RECORD)
                 at += used
                 window = _WINDOW_BYTES

@@ -21,22 +21,25 @@ from zlib import crc32
 from sidecar.disk import FILE_MODE
 from sidecar.journal.layout import (
     FRAME_BYTES,
+    RECORD_LABEL,
     Head,
     Kind,
     Subjects,
+    check_subjects,
     encode_frame,
     encode_head,
     encode_subjects,
     encode_tally,
     pack_rest,
     pack_start,
+    subject_of,
 )
 
 Item = tuple[int, bytes]
-"""A record to be written: subject, payload."""
+"""A record to be written: subject (with FAILURE or without), payload."""
 
-_RECORD: Final = int(Kind.RECORD)
-_subject_of: Final = itemgetter(0)
+_RECORD: Final = int(RECORD_LABEL)
+_said_subject: Final = itemgetter(0)
 
 
 class SegmentWriter:
@@ -64,18 +67,26 @@ class SegmentWriter:
         self.size_bytes = len(preamble)
 
     def append(self, items: Sequence[Item]) -> tuple[int, OSError | None]:
-        """Write records; how many are in, and what kept the others out."""
+        """Write records; how many are in, and what kept the others out.
+
+        Raises ValueError for what is no subject; then none is in.
+        """
+        tally = Counter(map(_said_subject, items))
+        check_subjects(tally)
         mark, number = self.mark, self.number
         parts: list[bytes] = []
         add = parts.append
         for subject, payload in items:
-            rest = pack_rest(len(payload), subject, _RECORD, 0, number)
+            rest = pack_rest(len(payload), subject | _RECORD, number)
             add(pack_start(mark, crc32(payload, crc32(rest, mark))))
             add(rest)
             add(payload)
             number += 1
         taken, error = self._write(b"".join(parts), items)
-        self._tally.update(map(_subject_of, items if taken == len(items) else items[:taken]))
+        if taken < len(items):
+            tally = Counter(map(_said_subject, items[:taken]))
+        for subject, count in tally.items():
+            self._tally[subject_of(subject)] += count
         self.number += taken
         self.records += taken
         return taken, error

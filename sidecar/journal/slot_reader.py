@@ -26,6 +26,7 @@ from sidecar.journal.layout import (
     claims,
     decode_subjects,
     decode_tally,
+    is_failure,
     take,
 )
 from sidecar.journal.opened import WINDOW_BYTES, OpenedSegment
@@ -38,7 +39,7 @@ _RECORD: Final = int(Kind.RECORD)
 
 
 class Entry(Struct, frozen=True, gc=False):
-    """A record and where it stood."""
+    """A record and where it stood. `failed`: it is of what an answering model failed."""
 
     slot: int
     segment: int
@@ -46,6 +47,7 @@ class Entry(Struct, frozen=True, gc=False):
     number: int
     subject: int
     cell: CellKey
+    failed: bool
     payload: bytes
 
 
@@ -183,12 +185,13 @@ class SlotReader:
         expected = portion.next.number
         add = portion.entries.append
         cell_of = table.get
-        for at, kind, subject, number, payload in found:
+        for at, kind, subject, flags, number, payload in found:
             if number != expected:
                 self._miss(portion, expected, number)
             if kind == _RECORD:
                 cell = cell_of(subject, UNKNOWN_CELL)
-                add(Entry(slot, sequence, base + at, number, subject, cell, payload))
+                failed = is_failure(flags)
+                add(Entry(slot, sequence, base + at, number, subject, cell, failed, payload))
                 expected = number + 1
             else:
                 expected = number

@@ -1,9 +1,9 @@
 """The journal's way in: a worker hands over records, and one thread writes them.
 
-`append` is all that happens on the caller's thread. It never waits: a record is taken into a queue
-bounded by bytes, or refused and counted. The thread gathers for some milliseconds, then writes what
-is there by one call per batch, so that it asks for the interpreter's lock about twenty times a
-second, not once per record.
+`append` and `extend` are all that happens on the caller's thread. They never wait: a record is
+taken into a queue bounded by bytes, or refused and counted. The thread gathers for some
+milliseconds, then writes what is there by one call per batch, so that it asks for the interpreter's
+lock about twenty times a second, not once per record.
 
 While the disk refuses (full, read-only, broken, or the slot's share used up) records wait in the
 queue, and the thread tries again with growing pauses, in a new segment. Nothing that was taken is
@@ -24,11 +24,11 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from sidecar.journal.layout import MAX_PAYLOAD_BYTES, Subjects
+from sidecar.journal.layout import MAX_PAYLOAD_BYTES, Subjects, subject_of
 from sidecar.journal.limits import WriterLimits
 from sidecar.journal.segment_writer import Item
 from sidecar.journal.slot_writer import SlotWriter, reason_of
@@ -106,6 +106,7 @@ class Writer:
         lane = _Lane({})
         self._lanes = deque([lane])
         self._add = lane.items.append
+        self._add_all = lane.items.extend
         self._offered = 0
         self._bound = min(limits.queue_bytes, MAX_PAYLOAD_BYTES)
         self._refused: dict[tuple[DropReason, int], int] = {}
@@ -128,6 +129,8 @@ class Writer:
     def append(self, subject: int, payload: bytes) -> bool:
         """Take a record of this row of the table; False: refused, and counted in `failures`.
 
+        `subject | FAILURE` marks what an answering model failed: it is found without decoding.
+
         On the request path and written for it: a comparison and a deque, until the alarm is due.
         """
         offered = self._offered + len(payload) + QUEUED_BYTES
@@ -137,12 +140,26 @@ class Writer:
         self._add((subject, payload))
         return True
 
+    def extend(self, items: Sequence[Item]) -> None:
+        """Take many records as `append` takes one: those for which there is room.
+
+        When the alarm would be due on the way, each of them is looked at.
+        """
+        offered = self._offered + _queued_bytes(items)
+        if offered > self._alarm:
+            for subject, payload in items:
+                self.append(subject, payload)
+            return
+        self._offered = offered
+        self._add_all(items)
+
     def subjects(self, table: Subjects) -> None:
         """Say what the subjects of the records from now on mean, each from 0 to 65,535."""
         if table != self._lanes[-1].table:
             lane = _Lane(dict(table))
             self._lanes.append(lane)
             self._add = lane.items.append
+            self._add_all = lane.items.extend
 
     @property
     def written(self) -> int:
@@ -198,7 +215,7 @@ class Writer:
     def _append_and_ring(self, offered: int, subject: int, payload: bytes) -> bool:
         objection = self._objection(offered)
         if objection is not None:
-            key = (objection, subject)
+            key = (objection, subject_of(subject))
             self._refused[key] = self._refused.get(key, 0) + 1
             return False
         self._offered = offered
@@ -349,10 +366,10 @@ class Writer:
 
     def _give_up(self, items: list[Item], failure: DropReason) -> None:
         for subject, _ in items:
-            key = (failure, subject)
+            key = (failure, subject_of(subject))
             self._dropped[key] = self._dropped.get(key, 0) + 1
         self._taken += _queued_bytes(items)
 
 
-def _queued_bytes(items: list[Item]) -> int:
+def _queued_bytes(items: Sequence[Item]) -> int:
     return sum([len(payload) for _, payload in items]) + QUEUED_BYTES * len(items)

@@ -6,6 +6,7 @@ import pytest
 from harness.journals import BOOT, TABLE
 
 from sidecar.journal.layout import (
+    FAILURE,
     FRAME_BYTES,
     HEAD_BYTES,
     MAX_PAYLOAD_BYTES,
@@ -20,8 +21,10 @@ from sidecar.journal.layout import (
     encode_head,
     encode_subjects,
     encode_tally,
+    is_failure,
     mark_bytes,
     mark_of,
+    subject_of,
     take,
 )
 
@@ -61,10 +64,20 @@ def test_frames_are_taken_up_to_the_first_that_is_not_whole():
     data = record(1) + record(2, b"") + record(3)[:-1]
     found, end = take(data, 0, MARK)
     assert found == [
-        (0, Kind.RECORD, 7, 1, b"payload"),
-        (FRAME_BYTES + 7, Kind.RECORD, 7, 2, b""),
+        (0, Kind.RECORD, 7, 0, 1, b"payload"),
+        (FRAME_BYTES + 7, Kind.RECORD, 7, 0, 2, b""),
     ]
     assert end == 2 * FRAME_BYTES + 7
+
+
+def test_a_record_says_whether_a_model_failed():
+    assert encode_frame(MARK, Kind.RECORD, 7 | FAILURE, 1, b"")[12:16] == bytes([7, 0, 1, 1])
+    for subject in (7, 7 | FAILURE, 65_535, 65_535 | FAILURE):
+        ((_, kind, found, flags, _, _),), _ = take(
+            encode_frame(MARK, Kind.RECORD, subject, 1, b""), 0, MARK
+        )
+        assert (kind, found) == (Kind.RECORD, subject_of(subject))
+        assert is_failure(flags) is (subject >= FAILURE)
 
 
 def test_no_byte_of_a_frame_can_change_without_being_noticed():

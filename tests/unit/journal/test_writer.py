@@ -10,7 +10,7 @@ from harness.journals import BOOT, NEXT, STABLE, TABLE, entries_of, read_all, se
 from harness.waiting import wait_until
 
 from sidecar.config.recording import Fsync
-from sidecar.journal import START, Reader, SlotPosition, Writer, WriterLimits
+from sidecar.journal import FAILURE, START, Reader, SlotPosition, Writer, WriterLimits
 from sidecar.journal.segments import segment_path
 from sidecar.journal.slot_reader import SlotReader
 from sidecar.journal.writer import BATCH_BYTES, QUEUED_BYTES
@@ -73,6 +73,50 @@ def test_records_come_back_in_the_order_in_which_they_were_handed_over(start, tm
     assert [one.cell for one in entries] == [TABLE[subject] for subject, _ in records]
     assert writer.written == 1500
     assert writer.depth_bytes == 0
+
+
+def test_many_are_handed_over_as_if_they_came_one_by_one(start, tmp_path):
+    writer = start()
+    records = [(n % 3, b"%d" % n) for n in range(2000)]
+    for at in range(0, 2000, 70):
+        writer.extend(records[at : at + 70])
+    assert writer.flush(10)
+    entries = entries_of(read_all(tmp_path))
+    assert [(one.subject, one.payload) for one in entries] == records
+    assert writer.depth_bytes == 0
+
+
+def test_of_many_those_are_taken_for_which_there_is_room(start, tmp_path, monkeypatch):
+    disk = Held(monkeypatch)
+    writer = start(replace(QUICK, fsync=Fsync.ALWAYS, queue_bytes=100 * (1000 + QUEUED_BYTES)))
+    writer.append(0, b"first")
+    assert disk.entered.wait(5)
+    writer.extend([(n % 2 + 1, bytes(1000)) for n in range(60)])
+    writer.extend([(1, bytes(1000)), (1, bytes(200 * 1000)), *[(2 | FAILURE, bytes(1000))] * 60])
+    refused = writer.failures
+    assert refused.pop((DropReason.TOO_LARGE, 1)) == 1
+    ((key, count),) = refused.items()
+    assert key == (DropReason.QUEUE_FULL, 2)
+    assert writer.depth_bytes <= 100 * (1000 + QUEUED_BYTES)
+    disk.free.set()
+    assert writer.flush(10)
+    assert len(entries_of(read_all(tmp_path))) == 1 + 60 + 1 + 60 - count
+
+
+def test_a_failure_is_marked_and_counts_for_its_subject(start, tmp_path):
+    writer = start()
+    assert writer.append(1 | FAILURE, b"failed")
+    writer.extend([(1, b"went well"), (2 | FAILURE, b"failed, too")])
+    assert writer.close(5)
+    portion = SlotReader(tmp_path, 0, None).read(SlotPosition(), 100, 1 << 20)
+    assert [(one.subject, one.cell, one.failed) for one in portion.entries] == [
+        (1, NEXT, True),
+        (1, NEXT, False),
+        (2, TABLE[2], True),
+    ]
+    assert portion.closings == {1: {NEXT: 2, TABLE[2]: 1}}
+    assert not writer.append(1 | FAILURE, b"late")
+    assert writer.failures == {(DropReason.CLOSED, 1): 1}
 
 
 def test_nothing_lies_on_the_disk_before_the_first_record(start, tmp_path):
@@ -245,11 +289,13 @@ def test_a_disk_that_could_not_force_is_not_believed_the_next_time(start, tmp_pa
     assert [one.segment for one in entries_of(read_all(tmp_path))] == [1, 1, 2]
 
 
-def test_a_defect_costs_the_records_at_hand_and_nothing_else(start, tmp_path, caplog):
+@pytest.mark.parametrize("subject", [70_000, 1 << 16, 1 << 23, 1 << 25, -1])
+def test_a_defect_costs_the_records_at_hand_and_nothing_else(start, tmp_path, caplog, subject):
     writer = start()
-    writer.append(70_000, b"no such subject")
+    writer.append(subject, b"no such subject")
     assert writer.flush(5)
-    assert writer.failures == {(DropReason.FAULT, 70_000): 1}
+    assert sum(writer.failures.values()) == 1
+    assert {reason for reason, _ in writer.failures} == {DropReason.FAULT}
     writer.append(0, b"the next")
     assert writer.flush(5)
     assert [one.payload for one in entries_of(read_all(tmp_path))] == [b"the next"]
