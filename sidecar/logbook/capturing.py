@@ -42,15 +42,15 @@ class Capturing(Struct, frozen=True, kw_only=True):
     full_body: int
     dechunk: Dechunk
 
-    def capture(self, ended: Ended, why: Why) -> Captured:
-        """What is kept of an exchange."""
+    def capture(self, ended: Ended, why: Why, *, was_read: bool) -> Captured:
+        """What is kept of an exchange; `was_read`: the monitor found rows."""
         failed = why is Why.FAILED
         request_fields: Sequence[Field] = ()
         answer_fields: Sequence[Field] = ()
         if failed or self.settings.headers or self.redactor.reads_bodies:
             request_fields = fields_of(ended.request.head)
             answer_fields = fields_of(ended.answer_head)
-        request = self._request(ended, request_fields, failed=failed)
+        request = self._request(ended, request_fields, failed=failed, was_read=was_read)
         answer = self._answer(ended, answer_fields)
         return Captured(
             why=why,
@@ -82,7 +82,9 @@ class Capturing(Struct, frozen=True, kw_only=True):
         _, mark, query = target.partition(b"?")
         return self.redactor.query(query.decode("latin-1")) if mark else None
 
-    def _request(self, ended: Ended, fields: Sequence[Field], *, failed: bool) -> Kept:
+    def _request(
+        self, ended: Ended, fields: Sequence[Field], *, failed: bool, was_read: bool
+    ) -> Kept:
         sent = ended.request
         data: bytes = sent.wire[sent.body_at :]
         if ended.pieces is not None:
@@ -97,7 +99,7 @@ class Capturing(Struct, frozen=True, kw_only=True):
         most = self.full_body if failed else int(self.settings.max_body)
         if not self.redactor.reads_bodies:
             return _beginning(data, most)
-        names, expected = _names(ended)
+        names, expected = _names(ended, was_read=was_read)
         body = _described(data, ended.request.path, fields)
         return self.redactor.request_body(body, most, names=names, expected=expected)
 
@@ -126,9 +128,9 @@ def fields_of(head: bytes) -> list[Field]:
     return [(name, value.strip(" \t")) for name, colon, value in parted if colon]
 
 
-def _names(ended: Ended) -> tuple[Sequence[str], bool]:
+def _names(ended: Ended, *, was_read: bool) -> tuple[Sequence[str], bool]:
     """The columns of a row: as the body names them, else as the baseline expects them."""
-    if ended.found is None or ended.watcher is None:
+    if not was_read or ended.watcher is None:
         return (), False
     inputs = ended.request.inputs
     if inputs is not None and inputs.names:

@@ -21,7 +21,7 @@ from sidecar.logbook.findings import NOTHING_FOUND
 from sidecar.logbook.identity import RecordIds
 from sidecar.logbook.subjects import Subject
 from sidecar.model import StatusClass
-from sidecar.monitor import Ended
+from sidecar.monitor import Ended, Found
 from sidecar.records import SCHEMA_VERSION, Why
 
 FAILED: Final = frozenset({int(CellCounter.ERROR), int(CellCounter.STATUS_5XX)})
@@ -45,18 +45,31 @@ class Composer:
         self._encode = msgspec.msgpack.Encoder().encode
         self._known: dict[bytes, str] = {}
 
-    def begin(self, wall_ns: int) -> None:
-        """What follows is written at this time."""
+    def names(self, count: int, wall_ns: int) -> list[str]:
+        """Ids for so many records that are written at this time."""
         self._ids.at(wall_ns)
+        return self._ids.take(count)
 
-    def compose(self, ended: Ended, subject: Subject, offset_ns: int, why: Why | None) -> bytes:
+    def compose(
+        self,
+        ended: Ended,
+        found: Found,
+        subject: Subject,
+        record_id: str,
+        offset_ns: int,
+        why: Why | None,
+    ) -> bytes:
         """The record of an exchange, as `sidecar.records.encode` would write it.
 
         `offset_ns` is what its clock lacks to the wall clock; `why` says why bodies are kept, None:
         they are not. Raises OverflowError or UnicodeEncodeError for values that cannot be written.
         """
         request = ended.request
-        captured = None if why is None else subject.capturing.capture(ended, why)
+        rows, predictions, cut, scores, segments, unusual = found
+        captured = None
+        if why is not None:
+            was_read = found is not NOTHING_FOUND
+            captured = subject.capturing.capture(ended, why, was_read=was_read)
         known = self._known
         path = known.get(request.path)
         if path is None:
@@ -64,7 +77,6 @@ class Composer:
         method = known.get(request.method)
         if method is None:
             method = self._learn(request.method)
-        rows, predictions, cut, scores, segments, unusual = ended.found or NOTHING_FOUND
         if subject.names_columns:
             predictions, scores, segments = subject.redactor.findings(predictions, scores, segments)
         trace = b""
@@ -72,7 +84,7 @@ class Composer:
             trace = request.wire[request.trace_at : request.trace_at + _TRACE_DIGITS]
         row: Row = (
             SCHEMA_VERSION,
-            self._ids.next(),
+            record_id,
             request.id.decode("latin-1"),
             ended.started_ns + offset_ns,
             subject.route,

@@ -13,7 +13,7 @@ from itertools import repeat
 from math import isfinite
 from typing import Final
 
-from sidecar.monitor import Findings, Found
+from sidecar.monitor import Ended, Findings, Found
 from sidecar.payload import Outputs, Value
 from sidecar.payload.row_answers import RowAnswers
 from sidecar.records import MOST_PREDICTIONS
@@ -28,29 +28,31 @@ Segments = dict[str, str | None]
 _NO_SEGMENTS: Final[Segments] = {}
 
 
-def note(findings: Findings) -> None:
-    """Note in each exchange what was found in it: its record can be written now."""
+def notes(findings: Findings) -> Iterable[Found]:
+    """What was found in each exchange, as its record has it."""
     said = findings.said
     segments = _segments(findings)
     if isinstance(said, RowAnswers):
-        notes = zip(
+        return zip(
             repeat(1),
             _predictions(said),
             repeat(False),
             _scores(said),
             segments,
             findings.unusual,
-            strict=False,
+            strict=False,  # segments may never end
         )
-        for one, found in zip(findings.exchanges, notes, strict=False):  # segments never end
-            one.found = found
-            one.awaited = False
-        return
-    for one, of_one, unusual in zip(findings.exchanges, segments, findings.unusual, strict=False):
-        inputs = one.request.inputs
-        rows = 1 if inputs is None else len(inputs.rows)
-        one.found = _of_outputs(said, rows, of_one, unusual)
-        one.awaited = False
+    return [
+        _of_outputs(said, _rows_of(one), of_one, unusual)
+        for one, of_one, unusual in zip(
+            findings.exchanges, segments, findings.unusual, strict=False
+        )
+    ]
+
+
+def _rows_of(ended: Ended) -> int:
+    inputs = ended.request.inputs
+    return 1 if inputs is None else len(inputs.rows)
 
 
 def _of_outputs(said: Outputs | None, rows: int, segments: Segments, unusual: float) -> Found:

@@ -38,14 +38,18 @@ class RecordIds:
         if milliseconds > self._milliseconds:
             self._begin(milliseconds)
 
-    def next(self) -> str:
-        """A new id; `at` has been called."""
-        count = self._count
-        self._count = count + 1
-        low = count & (_TAILS - 1)
-        if not low:
-            self._turn(count)
-        return self._head + self._tails[low]
+    def take(self, count: int) -> list[str]:
+        """So many new ids; `at` has been called."""
+        ids: list[str] = []
+        while len(ids) < count:
+            low = self._count & (_TAILS - 1)
+            if not low:
+                self._turn()
+            tails = self._tails[low : low + count - len(ids)]
+            self._count += len(tails)
+            head = self._head
+            ids += [head + tail for tail in tails]
+        return ids
 
     def _begin(self, milliseconds: int) -> None:
         text = f"{milliseconds:012x}"
@@ -53,9 +57,9 @@ class RecordIds:
         self._time = f"{text[:8]}-{text[8:]}-7"
         self._count = 0
 
-    def _turn(self, count: int) -> None:
-        if count >> _COUNTER_BITS:
+    def _turn(self) -> None:
+        if self._count >> _COUNTER_BITS:
             self._begin(self._milliseconds + 1)
-            self._count, count = 1, 0
+        count = self._count
         variant = 0x80 | (count >> _TAIL_BITS & 0x3F)
         self._head = f"{self._time}{count >> 14:03x}-{variant:02x}"

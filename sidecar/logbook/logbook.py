@@ -1,14 +1,17 @@
 """A worker's logbook: every exchange that is over is entered, and written down while nothing waits.
 
-    enter ─► waiting ──(10 ms later, in slices of 0.5 ms)──► composed ─► the journal's queue
-                                                               │
-                                                               └─ sampled out, or dropped: counted
+    enter ─► awaited ──(the monitor has read it)────────────► composed ─► the journal's queue
+       │        │                                               ▲ │
+       │     left unread                                        │ └─ sampled out, dropped: counted
+       │        ▼                                               │
+       └───► waiting ──(10 ms later, in slices of 0.5 ms)───────┘
 
-The request path pays for one append. What the monitor reads is written once it was read, in the
-order of entering; what it sheds, or takes longer than AWAITED_NS for, is written without findings.
-Nothing that was entered is left out silently: it is in the journal, or counted on the board as
-`RECORDS_SAMPLED_OUT` or `DROPPED_...`, in the cell that counted the exchange itself. Exchanges are
-put on the board *before* their records go to the journal: see `sidecar.board.accounts`.
+The request path pays for one entry. What the monitor reads is written in the moment it was read,
+while all that belongs to it is still in the caches of the processor; what it leaves, or takes
+longer than AWAITED_NS for, is written without findings. Nothing that was entered is left out
+silently: it is in the journal, or counted on the board as `RECORDS_SAMPLED_OUT` or `DROPPED_...`,
+in the cell that counted the exchange itself. Exchanges are put on the board *before* their records
+go to the journal: see `sidecar.board.accounts`.
 
 Must not know: HTTP, files. Single-threaded: everything here belongs to the worker's event loop.
 """
@@ -16,37 +19,42 @@ Must not know: HTTP, files. Single-threaded: everything here belongs to the work
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import repeat
 from typing import Final, Protocol
 from zlib import crc32
 
 from sidecar.board import CellCounter, Recorder
 from sidecar.config.update import RoutingUpdate
+from sidecar.journal import FAILURE
 from sidecar.logbook.composing import FAILED, Composer
-from sidecar.logbook.findings import note
+from sidecar.logbook.findings import NOTHING_FOUND, notes
 from sidecar.logbook.subjects import Subject, Subjects
 from sidecar.model import CellKey, DropReason
-from sidecar.monitor import Complaints, Ended, Findings
+from sidecar.monitor import Complaints, Ended, Findings, Found
 from sidecar.monitor.exchanges import SHORT_BYTES
 
 DELAY_S: Final = 0.01  # from the first exchange that waits until writing begins
 SLICE_NS: Final = 500_000  # of writing at a stretch: what a request may have to wait for
 AWAITED_NS: Final = 1_000_000_000  # the longest that an exchange waits for being read
-MOST_WAITING: Final = 4096
+EXCHANGE_BYTES: Final = 2048  # what an exchange takes beside its bodies
 MOST_WAITING_BYTES: Final = 16 * 1024 * 1024
-"""Of bodies that are held until they are written; beyond it is written at once, whatever waits."""
+"""Of exchanges that are held until they are written; beyond it all are, whatever they wait for."""
 
-_LOOK_EVERY: Final = 16  # records between two looks at the clock
+_PORTION: Final = 32  # exchanges between two looks at the clock
 _SAMPLED_OUT: Final = int(CellCounter.RECORDS_SAMPLED_OUT)
 _FAULT: Final = int(CellCounter.of_drop(DropReason.FAULT))
 _WHOLE: Final = 1 / 2**32
+
+Item = tuple[int, bytes]
+"""A record: its cell, perhaps with FAILURE, and its bytes."""
 
 
 class Journal(Protocol):
     """What takes records; `sidecar.journal.Writer` does."""
 
-    def append(self, subject: int, payload: bytes) -> bool:
-        """Take a record; False: refused, and counted in `failures`."""
+    def extend(self, items: Sequence[Item]) -> None:
+        """Take records; those that are refused are counted in `failures`."""
         ...
 
     def subjects(self, table: Mapping[int, CellKey]) -> None:
@@ -89,6 +97,7 @@ class Logbook:
         self._later = later
         self._by_cell: list[Subject | None] = []
         self._waiting: deque[Ended] = deque()
+        self._awaited: dict[int, Ended] = {}  # by identity, in the order of entering
         self._held_bytes = 0
         self._scheduled = False
         self._failed: dict[tuple[DropReason, int], int] = {}
@@ -119,17 +128,30 @@ class Logbook:
 
     def enter(self, ended: Ended) -> None:
         """Have an exchange written down, once the recorder has counted it. Never waits."""
-        self._waiting.append(ended)
-        self._held_bytes = held = self._held_bytes + ended.request.size + ended.answer_bytes
-        if held > MOST_WAITING_BYTES or len(self._waiting) > MOST_WAITING:
+        self._held_bytes = held = self._held_bytes + _held_bytes(ended)
+        if ended.awaited:
+            self._awaited[id(ended)] = ended
+        else:
+            self._wait(ended)
+        if held > MOST_WAITING_BYTES:
             self.catch_up()
-        elif not self._scheduled:
+
+    def _wait(self, ended: Ended) -> None:
+        self._waiting.append(ended)
+        if not self._scheduled:
             self._scheduled = True
             self._later(DELAY_S, self._round)
 
+    # -- what the monitor says -------------------------------------------------------------------
+
     def found(self, findings: Findings) -> None:
-        """What the monitor has found in exchanges: their records can be written now."""
-        note(findings)
+        """The monitor has read these: they are written at once."""
+        self._write(findings.exchanges, notes(findings), self._awaited)
+
+    def left(self, ended: Ended) -> None:
+        """The monitor will not read this one, if it ever was to."""
+        if self._awaited.pop(id(ended), None) is not None:
+            self._wait(ended)
 
     # -- between requests ------------------------------------------------------------------------
 
@@ -137,46 +159,51 @@ class Logbook:
         """Write for a while; then the loop gets its turn."""
         if self._write_for(SLICE_NS):
             self._soon(self._round)
-        elif self._waiting:
-            self._later(DELAY_S, self._round)
         else:
             self._scheduled = False
 
     def _write_for(self, slice_ns: int) -> bool:
-        """Write what may be written; True when the time was over before that was all."""
-        self._recorder.flush()  # what follows is in the journal only after it is on the board
-        now_ns = self._clock_ns()
-        wall_ns = self._wall_ns()
-        self._composer.begin(wall_ns)
-        offset_ns = wall_ns - now_ns
-        end_ns = now_ns + slice_ns
-        waiting, write, take = self._waiting, self._write, self._waiting.popleft
-        due_ns = now_ns - AWAITED_NS
-        count = held_bytes = 0
-        over = False
+        """Write what waits; True when the time was over before that was all."""
+        waiting, take = self._waiting, self._waiting.popleft
+        end_ns = self._clock_ns() + slice_ns
         while waiting:
-            ended = waiting[0]
-            if ended.awaited and ended.started_ns + ended.total_ns > due_ns:
-                break
-            take()
-            held_bytes += ended.request.size + ended.answer_bytes
-            write(ended, offset_ns)
+            portion = [take() for _ in range(min(len(waiting), _PORTION))]
+            self._write(portion, repeat(NOTHING_FOUND), None)
+            if waiting and self._clock_ns() >= end_ns:
+                return True
+        return False
+
+    def _write(
+        self,
+        exchanges: Sequence[Ended],
+        found: Iterable[Found],
+        owed: dict[int, Ended] | None,
+    ) -> None:
+        """Write down what is `owed`, of exchanges and of what was found in each."""
+        self._recorder.flush()  # what follows is in the journal only after it is on the board
+        wall_ns = self._wall_ns()
+        offset_ns = wall_ns - self._clock_ns()
+        names = self._composer.names(len(exchanges), wall_ns)
+        records: list[Item] = []
+        for ended, what, name in zip(exchanges, found, names, strict=False):
+            if owed is not None and owed.pop(id(ended), None) is None:
+                continue  # it was written before it was read
+            self._held_bytes -= _held_bytes(ended)
+            record = self._record(ended, what, name, offset_ns)
+            if record is not None:
+                records.append(record)
             if len(ended.request.wire) > SHORT_BYTES:
                 _let_go(ended)
-            count += 1
-            if not count % _LOOK_EVERY and self._clock_ns() >= end_ns:
-                over = True
-                break
-        self._held_bytes -= held_bytes
-        return over
+        self._journal.extend(records)  # who refuses counts: see `tick`
 
-    def _write(self, ended: Ended, offset_ns: int) -> None:
+    def _record(self, ended: Ended, found: Found, name: str, offset_ns: int) -> Item | None:
+        """The record of an exchange; None: it gets none, and that is counted."""
         cell = ended.cell
         subject = self._by_cell[cell] if 0 <= cell < len(self._by_cell) else None
         if subject is None:
-            return  # on no cell of the board: neither counted nor recorded
+            return None  # on no cell of the board: neither counted nor recorded
         why = None
-        unusual = None if ended.found is None else ended.found[-1]
+        unusual = found[-1]
         # What a shadow failed is in the record of the request that it was a copy of.
         failed = ended.counter in FAILED and ended.shadow_of is None
         if failed or subject.by_chance or not (unusual is None or subject.is_usual(unusual)):
@@ -184,19 +211,29 @@ class Logbook:
             why = subject.policy.why(subject.model, failed=failed, unusual=unusual, draw=draw)
             if why is None and draw >= subject.share and not failed:
                 self._recorder.count(cell, _SAMPLED_OUT)
-                return
+                return None
         try:
-            payload = self._composer.compose(ended, subject, offset_ns, why)
+            payload = self._composer.compose(ended, found, subject, name, offset_ns, why)
         except Exception as error:  # noqa: BLE001 -- a bug of ours must not end the recording
             self._recorder.count(cell, _FAULT)
             self._complaints.about(error)
-            return
-        self._journal.append(cell, payload)  # who refuses counts: see `tick`
+            return None
+        return (cell | FAILURE if failed else cell), payload
 
-    # -- what the journal did not take -----------------------------------------------------------
+    # -- what is overdue, and what the journal did not take --------------------------------------
 
     def tick(self) -> None:
-        """Count on the board what the journal refused; called some times a second."""
+        """Look after what is overdue; called some times a second.
+
+        What the monitor has not come back to is written without findings, and what the journal
+        refused is counted on the board.
+        """
+        due_ns = self._clock_ns() - AWAITED_NS
+        while self._awaited:
+            oldest = next(iter(self._awaited.values()))
+            if oldest.started_ns + oldest.total_ns > due_ns:
+                break
+            self.left(oldest)
         failures = self._journal.failures
         for key, count in failures.items():
             reason, cell = key
@@ -207,16 +244,18 @@ class Logbook:
 
     def catch_up(self) -> None:
         """Write all that waits, whatever it costs and whether it was read or not."""
-        for ended in self._waiting:
-            ended.awaited = False
+        self._waiting.extendleft(reversed(self._awaited.values()))
+        self._awaited.clear()
         while self._write_for(SLICE_NS):
             pass
         self.tick()
 
 
+def _held_bytes(ended: Ended) -> int:
+    return ended.request.size + ended.answer_bytes + EXCHANGE_BYTES
+
+
 def _let_go(ended: Ended) -> None:
     """A large request is not held for its copies, which may take their time, once it was read."""
-    request = ended.request
-    read = request.inputs is not None if ended.ticket is not None else not ended.awaited
-    if read and ended.shadow_of is None:
-        request.shorten()
+    if ended.shadow_of is None and (ended.ticket is None or ended.request.inputs is not None):
+        ended.request.shorten()

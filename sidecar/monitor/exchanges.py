@@ -9,7 +9,7 @@ Must not know: connections, columns, records.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from msgspec import Struct
 
@@ -88,8 +88,8 @@ class Ended(Struct, gc=False):
     compared; `shadow_of` is, of a copy, the model that the client was answered by.
 
     `pieces` and `answer_pieces` are what came in pieces, for the logbook, which is later than the
-    monitor. `awaited`: the monitor is still to read it. What it found is in `found`, or in `unread`
-    why it could not. `held_bytes` is the monitor's.
+    monitor. `awaited`: the monitor has taken it, and will say what it found, or that it left it
+    (`Sink`); `unread` says why. `held_bytes` is the monitor's.
     """
 
     request: Request
@@ -112,7 +112,6 @@ class Ended(Struct, gc=False):
     answer_pieces: Sequence[bytes] | None = None
     held_bytes: int = 0
     awaited: bool = False
-    found: Found | None = None
     unread: str | None = None
 
     @property
@@ -134,3 +133,15 @@ class Findings(Struct, frozen=True):
     names: Sequence[str]
     segments: Sequence[Sequence[str | None]]
     unusual: Sequence[float]
+
+
+class Sink(Protocol):
+    """Who wants to know what became of each exchange that was offered, and taken."""
+
+    def found(self, findings: Findings) -> None:
+        """These were read."""
+        ...
+
+    def left(self, ended: Ended) -> None:
+        """This was not. May also be said of one that was not taken."""
+        ...

@@ -19,11 +19,12 @@ from sidecar.model import CellKey, Role
 from sidecar.monitor.batch import Batch
 from sidecar.monitor.bodies import BodyReader, Dechunk
 from sidecar.monitor.entities import EntityTable
+from sidecar.monitor.exchanges import Sink
 from sidecar.monitor.learning import Learned, Learner
 from sidecar.monitor.quick import QuickReader
 from sidecar.monitor.rows import RowCoder
 from sidecar.monitor.segments import SegmentKey, SourcedValue, asked_of_codec
-from sidecar.monitor.watcher import Setup, Sink, Watcher
+from sidecar.monitor.watcher import Setup, Watcher
 from sidecar.payload import Codec, PayloadSettings, Source, codec_for, raw_codec_for
 from sidecar.sketch import AreaLayout, WatchCounter
 

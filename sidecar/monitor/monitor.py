@@ -28,11 +28,11 @@ from sidecar.model import CellKey
 from sidecar.monitor.bodies import Dechunk, is_event_stream
 from sidecar.monitor.budget import Budget, Draw
 from sidecar.monitor.capture import Capture, Loss, Room
-from sidecar.monitor.exchanges import Ended
+from sidecar.monitor.exchanges import Ended, Sink
 from sidecar.monitor.installation import Installation, Watchers
 from sidecar.monitor.learning import Learned
 from sidecar.monitor.reading import Reading
-from sidecar.monitor.watcher import Sink, Watcher
+from sidecar.monitor.watcher import Watcher
 from sidecar.payload import Reason
 from sidecar.sketch import WatchCounter
 

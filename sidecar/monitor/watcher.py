@@ -21,7 +21,7 @@ Must not know: queues, budgets, clocks.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from struct import error as PackError  # noqa: N812 -- an exception, spelled as one
 from typing import Final
 
@@ -35,7 +35,7 @@ from sidecar.monitor.batch import REQUEST, ROW, Batch
 from sidecar.monitor.bodies import BodyReader
 from sidecar.monitor.comparing import Comparer
 from sidecar.monitor.entities import EntityTable, Sight
-from sidecar.monitor.exchanges import FAILED_FROM, Ended, Findings, Request
+from sidecar.monitor.exchanges import FAILED_FROM, Ended, Findings, Request, Sink
 from sidecar.monitor.learning import Learner
 from sidecar.monitor.quick import QuickReader, Read
 from sidecar.monitor.rows import RowCoder
@@ -53,8 +53,6 @@ _UNREAD_PREFIX: Final = "unread_"
 
 Texts = Sequence[Sequence[str | None]]
 """The segment values of exchanges; empty when there are no keys."""
-
-Sink = Callable[[Findings], None]
 
 
 class Setup(Struct, frozen=True, kw_only=True):
@@ -152,8 +150,8 @@ class Watcher:
             self._count(ended, inputs, outputs)
             if self._sink is None:  # else whoever writes it down still needs the body
                 ended.request.shorten()
-        else:
-            ended.awaited = False
+        elif self._sink is not None:
+            self._sink.left(ended)
         ticket = ended.ticket
         if ticket is not None:
             if not self.is_shadow:
@@ -175,7 +173,8 @@ class Watcher:
         if ended.ticket is not None and not self.is_shadow:
             ended.ticket.settle(None)
         ended.unread = WatchCounter(counter).name.lower().removeprefix(_UNREAD_PREFIX)
-        ended.awaited = False
+        if self._sink is not None:
+            self._sink.left(ended)
 
     def flush(self) -> None:
         """Count on the board what was read."""
@@ -316,7 +315,7 @@ class Watcher:
             if begin == len(scores):
                 break  # the others are not counted yet
             end = begin + len(exchanges)
-            self._sink(Findings(exchanges, said, names, texts, scores[begin:end]))
+            self._sink.found(Findings(exchanges, said, names, texts, scores[begin:end]))
             begin = end
             groups += 1
         del self._unjudged[:groups]

@@ -69,7 +69,7 @@ class Worker:
             soon=loop.call_soon,
             later=loop.call_later,
             learned=learned,
-            sink=None if logbook is None else logbook.found,
+            sink=logbook,
         )
         self._installed: Installed | None = None
         self._tick_handle: asyncio.TimerHandle | None = None

@@ -46,13 +46,13 @@ class Shelf:
         self.failures = {}
         self.refuses = None
 
-    def append(self, subject, payload):
-        if self.refuses is not None:
+    def extend(self, items):
+        if self.refuses is None:
+            self.taken += items
+            return
+        for subject, _ in items:
             key = (self.refuses, subject)
             self.failures[key] = self.failures.get(key, 0) + 1
-            return False
-        self.taken.append((subject, payload))
-        return True
 
     def subjects(self, table):
         self.tables.append(table)

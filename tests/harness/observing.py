@@ -148,6 +148,7 @@ class Bench:
         self.learned: list[dict[str, Any]] = []
         self.takes_learned = True
         self.told: list[Told] = []
+        self.left_unread: list[Ended] = []
         self._due: deque[Callable[[], None]] = deque()
         self._ids = count()
         self.monitor = Monitor(
@@ -159,7 +160,7 @@ class Bench:
             soon=self._due.append,
             later=lambda _, call: self._due.append(call),
             learned=self._take_learned,
-            sink=self._tell if more.pop("with_sink", False) else None,
+            sink=self if more.pop("with_sink", False) else None,
         )
         self.watches = watches
         if watches:
@@ -179,12 +180,15 @@ class Bench:
             self.learned.append(chunk)
         return self.takes_learned
 
-    def _tell(self, findings: Findings) -> None:
+    def found(self, findings: Findings) -> None:
         said = findings.said
         for at, one in enumerate(findings.exchanges):
             outputs = said.outputs(at) if isinstance(said, RowAnswers) else said
             segments = findings.segments[at] if findings.segments else ()
             self.told.append(Told(one, outputs, segments, findings.unusual[at]))
+
+    def left(self, ended: Ended) -> None:
+        self.left_unread.append(ended)
 
     def offer(
         self,

@@ -1,12 +1,15 @@
 """Every exchange that is entered is in the journal, or counted on the board: once, and in order."""
 
 import pytest
-from harness.logbook_desk import ERROR, KEYS, OK, Desk
+from harness.logbook_desk import ERROR, KEYS, OK, Desk, ended_exchange
 
 from sidecar.board import CellCounter
 from sidecar.config.recording import CaptureSettings
+from sidecar.journal import FAILURE
 from sidecar.logbook import logbook as module
 from sidecar.model import CellKey, DropReason, Role
+from sidecar.monitor import Findings
+from sidecar.payload import Outputs
 
 SAMPLED_OUT = CellCounter.RECORDS_SAMPLED_OUT
 
@@ -24,13 +27,11 @@ def test_nothing_is_written_while_the_request_is_served_and_everything_soon_afte
 def test_an_exchange_is_on_the_board_before_its_record_is_in_the_journal(desk):
     """Else a worker that is killed in between would have logged more than it counted."""
     seen = []
-    append = desk.shelf.append
 
-    def look(subject, payload):
-        seen.append(desk.counter(subject, CellCounter.STATUS_2XX))
-        return append(subject, payload)
+    def look(items):
+        seen.extend(desk.counter(subject, CellCounter.STATUS_2XX) for subject, _ in items)
 
-    desk.shelf.append = look
+    desk.shelf.extend = look
     desk.enter()
     desk.enter()
     desk.run_due()
@@ -38,49 +39,99 @@ def test_an_exchange_is_on_the_board_before_its_record_is_in_the_journal(desk):
 
 
 def test_writing_pauses_after_its_slice_and_goes_on_at_once(desk):
-    step_ns = module.SLICE_NS // 20
+    step_ns = module.SLICE_NS // 50
 
-    def append(subject, payload):
-        desk.now_ns += step_ns
-        desk.shelf.taken.append((subject, payload))
-        return True
+    def extend(items):
+        desk.now_ns += step_ns * len(items)
+        desk.shelf.taken += items
 
-    desk.shelf.append = append
+    desk.shelf.extend = extend
     for _ in range(100):
         desk.enter()
     desk.run_due()
     written = len(desk.shelf.taken)
-    assert 20 <= written < 100
+    assert 50 <= written < 100
     assert [delay_s for delay_s, _ in desk.due] == [0.0]
     while desk.due:
         desk.run_due()
     assert len(desk.shelf.taken) == 100
 
 
-def test_what_the_monitor_is_still_to_read_is_waited_for_and_keeps_the_order(desk):
-    first = desk.enter(request_id=b"first", awaited=True)
-    desk.enter(request_id=b"second")
+def findings(*exchanges):
+    said = Outputs(predictions=[7] * len(exchanges))
+    return Findings(exchanges, said, [], (), [0.0] * len(exchanges))
+
+
+def test_what_the_monitor_reads_is_written_in_that_moment_with_what_it_found(desk):
+    read = desk.enter(request_id=b"read", awaited=True)
+    desk.enter(request_id=b"unwatched")
     desk.run_due()
+    assert [one.request_id for one in desk.shelf.records] == ["unwatched"]
+    desk.logbook.found(findings(read))
+    assert [one.request_id for one in desk.shelf.records] == ["unwatched", "read"]
+    assert desk.shelf.records[1].predictions == (7,)
+    assert desk.due == []
+
+
+def test_what_the_monitor_leaves_is_written_soon_without_findings(desk):
+    left = desk.enter(awaited=True)
+    desk.logbook.left(left)
     assert desk.shelf.taken == []
-    first.awaited = False
     desk.run_due()
-    assert [one.request_id for one in desk.shelf.records] == ["first", "second"]
+    assert [one.rows for one in desk.shelf.records] == [0]
+
+
+def test_what_the_monitor_never_took_waits_for_nobody(desk):
+    never = ended_exchange()
+    desk.logbook.left(never)
+    desk.logbook.enter(never)
+    desk.run_due()
+    assert len(desk.shelf.taken) == 1
 
 
 def test_a_monitor_that_never_comes_back_holds_nobody_for_long(desk):
     desk.enter(awaited=True)
     desk.run_due()
+    desk.logbook.tick()
+    assert desk.due == []
     desk.now_ns += module.AWAITED_NS
+    desk.logbook.tick()
     desk.run_due()
     assert len(desk.shelf.taken) == 1
 
 
+def test_what_was_written_before_it_was_read_is_not_written_again(desk):
+    late = desk.enter(awaited=True)
+    desk.logbook.catch_up()
+    desk.logbook.found(findings(late))
+    desk.logbook.left(late)
+    desk.run_due()
+    assert len(desk.shelf.taken) == 1
+
+
+def test_catching_up_keeps_the_order_of_what_was_awaited(desk):
+    for number in range(5):
+        desk.enter(request_id=b"req-%d" % number, awaited=True)
+    desk.logbook.catch_up()
+    assert [one.request_id for one in desk.shelf.records] == [f"req-{n}" for n in range(5)]
+
+
+def test_a_failure_of_an_answering_model_is_marked_as_one_in_the_journal(desk):
+    desk.enter(counter=ERROR, status=0)
+    desk.enter(counter=ERROR, status=0, cell=2, shadow_of="stable")
+    desk.enter(counter=OK)
+    desk.run_due()
+    assert [subject for subject, _ in desk.shelf.taken] == [0 | FAILURE, 2, 0]
+
+
 def test_more_than_may_wait_is_written_at_once_whether_it_was_read_or_not(desk):
-    for _ in range(module.MOST_WAITING):
-        desk.enter(awaited=True)
+    most = module.MOST_WAITING_BYTES // module.EXCHANGE_BYTES
+    for _ in range(most // 2):
+        desk.enter(awaited=True, request_bytes=0, answer_bytes=0)
+        desk.enter(request_bytes=0, answer_bytes=0)
     assert desk.shelf.taken == []
     desk.enter()
-    assert len(desk.shelf.taken) == module.MOST_WAITING + 1
+    assert len(desk.shelf.taken) == most + 1
 
 
 def test_large_bodies_do_not_pile_up_in_memory(desk):

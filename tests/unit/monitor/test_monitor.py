@@ -336,3 +336,20 @@ def test_a_sink_is_told_of_each_exchange_with_its_score():
     assert unusual.outputs is None
     assert unusual.ended.status == 500
     assert list(unusual.ended.request.inputs.rows[0]) == [99.0, 0.2, 0.3]
+    assert bench.left_unread == []
+
+
+def test_a_sink_is_told_of_what_is_left_unread_and_of_nothing_twice():
+    bench = Bench(watch(), settings={"max_cpu_share": 0.05}, with_sink=True)
+    bench.costs_ns = 400_000
+    for _ in range(10):
+        for _ in range(300):
+            bench.offer(BODY, ANSWER)
+        bench.offer(b"{", ANSWER)
+        bench.turn()
+        bench.elapsed_ns += 100_000_000
+    told = [id(one.ended) for one in bench.told]
+    left = [id(one) for one in bench.left_unread]
+    assert told
+    assert {one.unread for one in bench.left_unread} == {"shed", "not_json"}
+    assert len({*told, *left}) == len(told) + len(left) == 3010
