@@ -31,6 +31,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from sidecar.journal.walk import WalkRecords, walk_records
 from sidecar.payload.decimals import NearestDoubles, nearest_doubles
 from sidecar.payload.scan import ScanBodies, scan_bodies
 from sidecar.sketch import CountValues, IntArray, count_values, record_rows
@@ -65,6 +66,7 @@ class Kernels:
     count_values: CountValues
     scan_bodies: ScanBodies
     nearest_doubles: NearestDoubles
+    walk_records: WalkRecords
     report: WarmReport
 
 
@@ -88,6 +90,7 @@ def warm(environ: Mapping[str, str]) -> Kernels:
         count_values=kernels[count_values.__name__].function,
         scan_bodies=kernels[scan_bodies.__name__].function,
         nearest_doubles=kernels[nearest_doubles.__name__].function,
+        walk_records=kernels[walk_records.__name__].function,
         report=WarmReport(
             elapsed_s=perf_counter() - started_s,
             loaded=_names(kernels, "loaded"),
@@ -212,6 +215,13 @@ def _nearest_doubles_types(numba: ModuleType) -> object:
     return numba.int64(table, table, *powers, numba.float64[:, ::1], integers)
 
 
+def _walk_records_types(numba: ModuleType) -> object:
+    """The signature of `walk_records` as `CompiledWalk` calls it; window and tables are read-only."""
+    number, integers = numba.int64, numba.int64[::1]
+    window, tables = _read_only(numba, numba.uint8, 1), _read_only(numba, numba.int64, 2)
+    return numba.int64(window, number, number, number, number, tables, integers, integers)
+
+
 def _read_only(numba: ModuleType, number: object, dimensions: int) -> object:
     return numba.types.Array(number, dimensions, "C", readonly=True)
 
@@ -221,6 +231,7 @@ _SIGNATURES: tuple[tuple[Callable[..., int], Callable[[ModuleType], object]], ..
     (count_values, _count_values_types),
     (scan_bodies, _scan_bodies_types),
     (nearest_doubles, _nearest_doubles_types),
+    (walk_records, _walk_records_types),
 )
 """Every kernel with what tells the types that it is called with."""
 

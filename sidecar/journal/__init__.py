@@ -24,7 +24,8 @@ from sidecar.journal.retention import (
     remove,
     survey,
 )
-from sidecar.journal.slot_reader import Entry
+from sidecar.journal.runs import Entry, Run
+from sidecar.journal.walk import CompiledWalk, Walk, walk_plainly
 from sidecar.journal.writer import Writer
 
 __all__ = [
@@ -36,16 +37,19 @@ __all__ = [
     "Bookkeeper",
     "Books",
     "Bounds",
+    "CompiledWalk",
     "Cursor",
     "Entry",
     "Plan",
     "Position",
     "Quarantine",
     "Reader",
+    "Run",
     "Segment",
     "SlotPosition",
     "Standing",
     "Subjects",
+    "Walk",
     "Writer",
     "WriterLimits",
     "bytes_behind",
@@ -57,4 +61,5 @@ __all__ = [
     "read",
     "remove",
     "survey",
+    "walk_plainly",
 ]

@@ -29,6 +29,7 @@ from sidecar.journal.quarantine import Quarantine
 from sidecar.journal.reader import Reader
 from sidecar.journal.segments import slots_of
 from sidecar.journal.slot_reader import Portion
+from sidecar.journal.walk import Walk, walk_plainly
 from sidecar.model.cells import CellKey
 
 EARLIER: Final = ""
@@ -90,7 +91,12 @@ class Bookkeeper:
     """The books of the journal in `directory`, kept in the file `path`."""
 
     def __init__(
-        self, directory: Path, path: Path, *, quarantine: Quarantine | None = None
+        self,
+        directory: Path,
+        path: Path,
+        *,
+        quarantine: Quarantine | None = None,
+        walk: Walk = walk_plainly,
     ) -> None:
         self.saved_position = START
         """How far a restart would know of: what lies before may be removed."""
@@ -98,7 +104,7 @@ class Bookkeeper:
         """Damaged bytes passed over since the start."""
         self._directory = directory
         self._path = path
-        self._reader = Reader(directory, quarantine=quarantine)
+        self._reader = Reader(directory, quarantine=quarantine, walk=walk)
         self._position = START
         self._logged: Counter[Account] = Counter()
         self._corrupt: Counter[Account] = Counter()
@@ -166,7 +172,7 @@ class Bookkeeper:
             at = self._position.of(slot)
             portion = self._reader.slot(slot).read(at, _PORTION_RECORDS, _PORTION_BYTES)
             self._count(slot, portion)
-            counted += len(portion.entries)
+            counted += portion.records
             if portion.next != at:
                 self._position = self._position.moved(slot, portion.next)
         return counted
@@ -183,9 +189,10 @@ class Bookkeeper:
                     boot = self._open[slot].boot if slot in self._open else head.boot
                     self._corrupt[Account(boot, slot, lost.cell)] += lost.records
             self._segment(slot, sequence, head.boot)
-            found = Counter(one.cell for one in portion.entries if one.segment == sequence)
             opened = self._open[slot]
-            opened.logged.update(found)
+            for run in portion.runs:
+                if run.segment == sequence:
+                    opened.logged.update(run.counts())
             for lost in portion.lost:
                 if lost.sequence == sequence and not lost.between:
                     opened.corrupt[lost.cell] += lost.records

@@ -81,11 +81,11 @@ _CHECK: Final = Packing("<I")
 _FRAME: Final = Packing("<IIIHBBQ")
 _START: Final = Packing("<II")  # mark, crc32
 _REST: Final = Packing("<IIQ")  # length, label, number
-_unpack_frame: Final = _FRAME.unpack_from
 _KIND_SHIFT: Final = 16
-_FLAGS_SHIFT: Final = 24
-_FAILURE_FLAG: Final = FAILURE >> _FLAGS_SHIFT
-_LABELS: Final = 0xFFFF | FAILURE
+FLAGS_SHIFT: Final = 24
+SUBJECT_BITS: Final = 0xFFFF
+_FAILURE_FLAG: Final = FAILURE >> FLAGS_SHIFT
+unpack_frame: Final = _FRAME.unpack_from
 pack_start: Final = _START.pack
 pack_rest: Final = _REST.pack
 
@@ -171,7 +171,7 @@ def encode_frame(mark: int, kind: Kind, subject: int, number: int, payload: byte
 def check_subjects(subjects: Iterable[int]) -> None:
     """Raises ValueError for what is no subject, with or without FAILURE."""
     for subject in subjects:
-        if subject & ~_LABELS:
+        if subject & ~(SUBJECT_BITS | FAILURE):
             raise ValueError(f"no subject from 0 to 65,535: {subject}")
 
 
@@ -199,7 +199,7 @@ def take(
     size = len(data)
     enough = at + most_bytes
     while size - at >= FRAME_BYTES and most:
-        seen, check, length, subject, kind, flags, number = _unpack_frame(data, at)
+        seen, check, length, subject, kind, flags, number = unpack_frame(data, at)
         end = at + FRAME_BYTES + length
         if seen != mark or end > size or crc32(view[at + 8 : end], mark) != check:
             break
@@ -218,7 +218,7 @@ def claims(data: bytes, at: int, mark: int) -> tuple[int, int, int] | None:
     """
     if len(data) - at < FRAME_BYTES:
         return None
-    seen, _, length, subject, kind, _, number = _unpack_frame(data, at)
+    seen, _, length, subject, kind, _, number = unpack_frame(data, at)
     if seen != mark or length > MAX_PAYLOAD_BYTES or not Kind.RECORD <= kind <= Kind.TALLY:
         return None
     return FRAME_BYTES + length, subject, number

@@ -12,29 +12,39 @@ from msgspec import Struct
 
 from sidecar.journal.position import Position
 from sidecar.journal.quarantine import Quarantine
+from sidecar.journal.runs import Entry, Run
 from sidecar.journal.segments import SlotListing, segment_bytes, slots_of
-from sidecar.journal.slot_reader import Entry, SlotReader
+from sidecar.journal.slot_reader import SlotReader
+from sidecar.journal.walk import Walk, walk_plainly
 from sidecar.model.cells import CellKey
 
 
 class Batch(Struct, frozen=True, kw_only=True):
-    """What one call of `read` found; `entries` of one slot are in the order they were written.
+    """What one call of `read` found; records of one slot are in the order they were written.
 
     `corrupt` counts records that were passed over, `skipped` their bytes.
     """
 
-    entries: list[Entry]
+    runs: list[Run]
     next: Position
     corrupt: dict[CellKey, int]
     skipped: int
+
+    @property
+    def entries(self) -> list[Entry]:
+        """The records."""
+        return [entry for run in self.runs for entry in run.entries()]
 
 
 class Reader:
     """Reads the journal in `directory`; bytes that are passed over go into `quarantine`."""
 
-    def __init__(self, directory: Path, *, quarantine: Quarantine | None = None) -> None:
+    def __init__(
+        self, directory: Path, *, quarantine: Quarantine | None = None, walk: Walk = walk_plainly
+    ) -> None:
         self._directory = directory
         self._quarantine = quarantine
+        self._walk = walk
         self._slots: dict[int, SlotReader] = {}
         self._turn = 0
 
@@ -46,7 +56,7 @@ class Reader:
         Slots take turns at being first. Returns what there is, perhaps nothing; never waits.
         Raises OSError (the journal cannot be read), ConfigError (zstandard is not installed).
         """
-        entries: list[Entry] = []
+        runs: list[Run] = []
         corrupt: dict[CellKey, int] = {}
         skipped = 0
         slots = slots_of(self._directory)
@@ -54,23 +64,25 @@ class Reader:
         first = self._turn % len(slots) if slots else 0
         for slot in slots[first:] + slots[:first]:
             reader = self.slot(slot)
-            portion = reader.read(position.of(slot), max_records - len(entries), max_bytes)
-            entries += portion.entries
+            portion = reader.read(position.of(slot), max_records, max_bytes)
+            runs += portion.runs
+            max_records -= portion.records
             max_bytes -= portion.size_bytes
             skipped += portion.skipped
             for lost in portion.lost:
                 corrupt[lost.cell] = corrupt.get(lost.cell, 0) + lost.records
             if portion.next != position.of(slot):
                 position = position.moved(slot, portion.next)
-            if len(entries) >= max_records or max_bytes <= 0:
+            if max_records <= 0 or max_bytes <= 0:
                 break
-        return Batch(entries=entries, next=position, corrupt=corrupt, skipped=skipped)
+        return Batch(runs=runs, next=position, corrupt=corrupt, skipped=skipped)
 
     def slot(self, slot: int) -> SlotReader:
         """What reads one slot."""
         reader = self._slots.get(slot)
         if reader is None:
-            reader = self._slots[slot] = SlotReader(self._directory, slot, self._quarantine)
+            reader = SlotReader(self._directory, slot, self._quarantine, self._walk)
+            self._slots[slot] = reader
         return reader
 
     def close(self) -> None:

@@ -155,9 +155,10 @@ def count_after(directory: Path, segment: Segment, position: Position) -> dict[C
     try:
         while True:
             portion = reader.slot(segment.slot).read(at, 4096, 4 * 1024 * 1024)
-            for entry in portion.entries:
-                if entry.segment == segment.sequence:
-                    counts[entry.cell] = counts.get(entry.cell, 0) + 1
+            for run in portion.runs:
+                if run.segment == segment.sequence:
+                    for cell, count in run.counts().items():
+                        counts[cell] = counts.get(cell, 0) + count
             if portion.next == at or portion.next.sequence > segment.sequence:
                 return counts
             at = portion.next

@@ -11,44 +11,30 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
-from msgspec import Struct
+import numpy as np
 
 from sidecar.journal.damage import blamed, is_intact, next_intact
 from sidecar.journal.layout import (
+    FLAGS_SHIFT,
     FRAME_BYTES,
     FRAMES_AT,
     UNKNOWN_CELL,
-    Found,
     Head,
     Kind,
     claims,
     decode_subjects,
     decode_tally,
-    is_failure,
     take,
 )
 from sidecar.journal.opened import WINDOW_BYTES, OpenedSegment
 from sidecar.journal.position import SlotPosition
 from sidecar.journal.quarantine import Quarantine
+from sidecar.journal.runs import Entry, Run
 from sidecar.journal.segments import SlotListing, open_segment, sequences_of, writer_lives
+from sidecar.journal.walk import Walk, Walked, walk_plainly
 from sidecar.model.cells import CellKey
-
-_RECORD: Final = int(Kind.RECORD)
-
-
-class Entry(Struct, frozen=True, gc=False):
-    """A record and where it stood. `failed`: it is of what an answering model failed."""
-
-    slot: int
-    segment: int
-    offset: int
-    number: int
-    subject: int
-    cell: CellKey
-    failed: bool
-    payload: bytes
 
 
 class Lost(NamedTuple):
@@ -63,29 +49,52 @@ class Lost(NamedTuple):
 class Portion:
     """What was read of one slot.
 
-    `heads` and `closings` tell by sequence of the segment: its head, and how many records of which
-    cell its last frame says it was given.
+    `runs` are the records, `records` how many, `size_bytes` what they take there. `heads` and
+    `closings` tell by sequence of the segment: its head, and how many records of which cell its
+    last frame says it was given.
     """
 
-    __slots__ = ("closings", "entries", "heads", "lost", "next", "size_bytes", "skipped")
+    __slots__ = (
+        "closings",
+        "heads",
+        "lost",
+        "next",
+        "records",
+        "runs",
+        "size_bytes",
+        "skipped",
+    )
 
     def __init__(self, at: SlotPosition) -> None:
         self.next = at
-        self.entries: list[Entry] = []
+        self.runs: list[Run] = []
+        self.records = 0
         self.heads: dict[int, Head] = {}
         self.closings: dict[int, dict[CellKey, int]] = {}
         self.lost: list[Lost] = []
         self.skipped = 0
         self.size_bytes = 0
 
+    @property
+    def entries(self) -> list[Entry]:
+        """The records, in their order."""
+        return [entry for run in self.runs for entry in run.entries()]
+
 
 class SlotReader:
     """Reads one slot; see `Reader`."""
 
-    def __init__(self, directory: Path, slot: int, quarantine: Quarantine | None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        slot: int,
+        quarantine: Quarantine | None,
+        walk: Walk = walk_plainly,
+    ) -> None:
         self._directory = directory
         self._slot = slot
         self._quarantine = quarantine
+        self._walk = walk
         self._listing = SlotListing(directory, slot)
         self._opened: OpenedSegment | None = None
         self._suspects: dict[int, CellKey] = {}
@@ -99,12 +108,12 @@ class SlotReader:
     def read(self, at: SlotPosition, max_records: int, max_bytes: int) -> Portion:
         """As `Reader.read`, of this slot."""
         portion = Portion(at)
-        while len(portion.entries) < max_records and portion.size_bytes < max_bytes:
+        while portion.records < max_records and portion.size_bytes < max_bytes:
             opened = self._enter(portion)
             if opened is None:
                 break
             room = max_bytes - portion.size_bytes
-            if self._take(opened, portion, max_records - len(portion.entries), room):
+            if self._take(opened, portion, max_records - portion.records, room):
                 continue
             if not self._pass(opened, portion):
                 break
@@ -163,47 +172,77 @@ class SlotReader:
         if head is None:
             return False
         data, place = opened.window(at.offset)
-        found, end = take(data, place, head.mark, most, most_bytes)
+        if self._take_run(opened, portion, data, place, most, most_bytes):
+            return True
+        if self._take_one(opened, portion, data, place):
+            return True
+        data = opened.look_again(at.offset)
+        if self._take_run(opened, portion, data, 0, most, most_bytes):
+            return True
+        said = claims(data, 0, head.mark)
+        if said is not None and said[0] > len(data):
+            data = opened.look_again(at.offset, said[0])  # one frame larger than a window
+        return self._take_one(opened, portion, data, 0)
+
+    def _take_run(
+        self,
+        opened: OpenedSegment,
+        portion: Portion,
+        data: bytes,
+        place: int,
+        most: int,
+        most_bytes: int,
+    ) -> bool:
+        """Take what is expected: records whose numbers follow those before them."""
+        at = portion.next
+        walked = self._walk(data, place, at.mark, at.number, most=most, most_bytes=most_bytes)
+        return self._keep(opened, portion, data, place, walked)
+
+    def _take_one(self, opened: OpenedSegment, portion: Portion, data: bytes, place: int) -> bool:
+        """Take a frame of any kind and number."""
+        at = portion.next
+        found, end = take(data, place, at.mark, 1)
         if not found:
-            data = opened.look_again(at.offset)
-            found, end = take(data, 0, head.mark, most, most_bytes)
-            said = claims(data, 0, head.mark)
-            if not found and said is not None and said[0] > len(data):
-                data = opened.look_again(at.offset, said[0])  # one frame larger than a window
-                found, end = take(data, 0, head.mark, 1)
-            place = 0
-            if not found:
-                return False
-        self._keep(opened, portion, found, at.offset - place)
-        number = portion.next.number
-        portion.next = SlotPosition(at.sequence, at.offset - place + end, number, at.mark)
-        portion.size_bytes += end - place
+            return False
+        ((_, kind, subject, flags, number, payload),) = found
+        if number != at.number:
+            self._miss(portion, at.number, number)
+        portion.next = SlotPosition(at.sequence, at.offset, number, at.mark)
+        if kind == Kind.RECORD:
+            said = subject | flags << FLAGS_SHIFT
+            return self._keep(
+                opened, portion, data, place, Walked(np.array([place, end]), np.array([said]))
+            )
+        if kind == Kind.SUBJECTS:
+            opened.table = decode_subjects(payload)
+        else:
+            portion.closings[at.sequence] = decode_tally(payload)
+        portion.next = SlotPosition(at.sequence, at.offset + end - place, number, at.mark)
         return True
 
-    def _keep(self, opened: OpenedSegment, portion: Portion, found: list[Found], base: int) -> None:
-        slot, sequence, table = self._slot, opened.sequence, opened.table
-        expected = portion.next.number
-        add = portion.entries.append
-        cell_of = table.get
-        for at, kind, subject, flags, number, payload in found:
-            if number != expected:
-                self._miss(portion, expected, number)
-            if kind == _RECORD:
-                cell = cell_of(subject, UNKNOWN_CELL)
-                failed = is_failure(flags)
-                add(Entry(slot, sequence, base + at, number, subject, cell, failed, payload))
-                expected = number + 1
-            else:
-                expected = number
-                portion.size_bytes -= FRAME_BYTES + len(payload)  # only records count
-                if kind == Kind.SUBJECTS:
-                    table = opened.table = decode_subjects(payload)
-                    cell_of = table.get
-                else:
-                    portion.closings[sequence] = decode_tally(payload)
-        portion.next = SlotPosition(
-            portion.next.sequence, portion.next.offset, expected, portion.next.mark
+    def _keep(
+        self, opened: OpenedSegment, portion: Portion, data: bytes, place: int, walked: Walked
+    ) -> bool:
+        """Add records to the portion, and go on behind them; False: there are none."""
+        at = portion.next
+        run = Run(
+            slot=self._slot,
+            segment=at.sequence,
+            offset=at.offset - place,
+            number=at.number,
+            table=opened.table,
+            data=data,
+            walked=walked,
         )
+        if not len(run):
+            return False
+        portion.runs.append(run)
+        portion.records += len(run)
+        portion.size_bytes += run.size_bytes
+        portion.next = SlotPosition(
+            at.sequence, at.offset + run.size_bytes, at.number + len(run), at.mark
+        )
+        return True
 
     # Ends, and damage.
 

@@ -22,7 +22,7 @@ from msgspec import Struct
 from sidecar.board import Board
 from sidecar.control.recording.ledger import Books, Ledger, Saved
 from sidecar.disk import replace_file
-from sidecar.journal import Bookkeeper, Position, Quarantine
+from sidecar.journal import Bookkeeper, CompiledWalk, Position, Quarantine
 from sidecar.journal import Books as Written
 from sidecar.model import CellKey
 
@@ -70,7 +70,10 @@ class BookKeeping:
         self._cells = cells
         self._wall_ns = wall_ns
         self._bookkeeper = Bookkeeper(
-            directory, directory / BOOKKEEPER_FILE, quarantine=Quarantine(directory)
+            directory,
+            directory / BOOKKEEPER_FILE,
+            quarantine=Quarantine(directory),
+            walk=CompiledWalk(board.kernels.walk_records),
         )
         self._launch = launch
         self._ledger = Ledger(launch)

@@ -15,7 +15,7 @@ from sidecar.sketch import ROW_WIDTH, latency_edges
 compiles = pytest.mark.skipif(
     bool(numba.config.DISABLE_JIT), reason="nothing is compiled in this run"
 )
-KERNELS = ("record_rows", "count_values", "scan_bodies", "nearest_doubles")
+KERNELS = ("record_rows", "count_values", "scan_bodies", "nearest_doubles", "walk_records")
 EDGES = latency_edges()
 
 
