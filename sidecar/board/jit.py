@@ -216,7 +216,7 @@ def _nearest_doubles_types(numba: ModuleType) -> object:
 
 
 def _walk_records_types(numba: ModuleType) -> object:
-    """The signature of `walk_records` as `CompiledWalk` calls it; window and tables are read-only."""
+    """The signature of `walk_records`; the window of bytes and the tables are read-only."""
     number, integers = numba.int64, numba.int64[::1]
     window, tables = _read_only(numba, numba.uint8, 1), _read_only(numba, numba.int64, 2)
     return numba.int64(window, number, number, number, number, tables, integers, integers)

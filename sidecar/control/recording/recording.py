@@ -45,7 +45,7 @@ from sidecar.delivery.sink import Item, Unavailable
 from sidecar.delivery.sinks import Surroundings, sink_for
 from sidecar.delivery.source import JournalSource
 from sidecar.errors import SidecarError
-from sidecar.journal import Quarantine, Reader
+from sidecar.journal import CompiledWalk, Quarantine, Reader
 from sidecar.logbook import redactor_of
 from sidecar.model import CellKey
 from sidecar.proxy.endpoint import tls_context
@@ -103,6 +103,7 @@ class Recording:
         self._clocks = clocks
         self._chance = chance
         self._surroundings = Surroundings(environ=environ, wall_ns=clocks.wall_ns, chance=chance)
+        self._walk = CompiledWalk(board.kernels.walk_records)
         self._books = BookKeeping(
             self.directory, launch=launch, board=board, cells=cells, wall_ns=clocks.wall_ns
         )
@@ -116,7 +117,7 @@ class Recording:
         )
         self.failed_predictions = FailedPredictions(
             self.dead_letters,
-            Reader(self.directory, quarantine=Quarantine(self.directory)),
+            Reader(self.directory, quarantine=Quarantine(self.directory), walk=self._walk),
             cursor_of_dead_letters(self.directory),
             monotonic_s=self._monotonic_s,
             chance=chance,

@@ -1,12 +1,12 @@
 """Finds in the journal what the answering models failed, and keeps it as dead letters.
 
 A consumer of the journal like any sink: it has a position of its own, which moves only behind what
-is in the store, so a record may come twice and is one letter. Nearly all records are no failures;
-of those only the first fields are decoded.
+is in the store, so a record may come twice and is one letter. Nearly all records are no failures:
+workers mark those that are, and no other is decoded.
 
 A failure is an exchange of a primary or canary that ended as `5xx` or `error`: refused connections,
 timeouts, broken answers. `aborted` is the client's doing, `fallback` was answered after all, and
-what a shadow does concerns nobody.
+what a shadow does concerns nobody. The mark is believed only as far as the record says the same.
 """
 
 from __future__ import annotations
@@ -18,14 +18,11 @@ from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Final
 
-import msgspec
-from msgspec import Struct
-
 from sidecar.delivery.dead_letters.database import StoreUnavailable
 from sidecar.delivery.dead_letters.store import DeadLetterStore
 from sidecar.delivery.retries import RetryPolicy
 from sidecar.errors import SidecarError
-from sidecar.journal import Batch, Cursor, Entry, Position, Reader, Standing
+from sidecar.journal import Batch, Cursor, Position, Reader, Standing
 from sidecar.model import Role, StatusClass
 from sidecar.records import Record, RecordError, decode
 
@@ -53,23 +50,6 @@ class Found(StrEnum):
     DEAD_LETTERED = "dead_lettered"
     UNREADABLE = "unreadable"  # it could not be decoded
     LOST = "lost"  # damaged, or removed by retention, before it was looked at
-
-
-class Glance(Struct, frozen=True, array_like=True, gc=False):
-    """The first fields of `sidecar.records.Record`, in its order; the rest is skipped."""
-
-    v: int
-    id: str
-    request_id: str
-    at_ns: int
-    route: str
-    model: str
-    role: Role
-    status: int
-    outcome: StatusClass
-
-
-_GLANCES: Final = msgspec.msgpack.Decoder(Glance)
 
 
 class FailedPredictions:
@@ -139,9 +119,10 @@ class FailedPredictions:
         Raises StoreUnavailable and OSError; then it stands where it stood.
         """
         batch, failed, found = await asyncio.to_thread(self._read)
-        await self._store.add_failed_predictions(failed)
+        if failed:
+            await self._store.add_failed_predictions(failed)
         self._standing = Standing(position=batch.next, totals=_sums(self._standing.totals, found))
-        return bool(batch.entries)
+        return bool(batch.runs)
 
     def _read(self) -> tuple[Batch, list[Record], Totals]:
         batch = self._reader.read(
@@ -149,12 +130,15 @@ class FailedPredictions:
         )
         failed = []
         unreadable: Counter[str] = Counter()
-        for entry in batch.entries:
-            try:
-                if _has_failed(entry):
-                    failed.append(decode(entry.payload))
-            except (msgspec.DecodeError, UnicodeDecodeError, RecordError):
-                unreadable[entry.cell.model] += 1
+        for run in batch.runs:
+            for entry in run.failures():
+                try:
+                    record = decode(entry.payload)
+                except RecordError:
+                    unreadable[entry.cell.model] += 1
+                else:
+                    if record.outcome in FAILED and record.role is not Role.SHADOW:
+                        failed.append(record)
         lost: Counter[str] = Counter()
         for cell, count in batch.corrupt.items():
             lost[cell.model] += count
@@ -183,11 +167,3 @@ class FailedPredictions:
 
 def _sums(before: Totals, found: Totals) -> dict[str, dict[str, int]]:
     return {name: dict(Counter(before.get(name, {})) + Counter(found[name])) for name in found}
-
-
-def _has_failed(entry: Entry) -> bool:
-    """Whether a record is of a failed prediction. Raises msgspec.DecodeError when it is none."""
-    if entry.cell.role is Role.SHADOW:
-        return False
-    glance = _GLANCES.decode(entry.payload)
-    return glance.outcome in FAILED and glance.role is not Role.SHADOW

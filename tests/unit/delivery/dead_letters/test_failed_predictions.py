@@ -5,17 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
-import msgspec
 import pytest
 from harness.dead_letters import failed
 from harness.journals import write, writing
 
 from sidecar.delivery import RetryPolicy
 from sidecar.delivery.dead_letters import FailedPredictions, Filter, StoreUnavailable
-from sidecar.delivery.dead_letters.failed_predictions import FAILED, Glance
-from sidecar.journal import Cursor, Reader
+from sidecar.delivery.dead_letters.failed_predictions import FAILED
+from sidecar.journal import FAILURE, Cursor, Reader
 from sidecar.model import Role, StatusClass
-from sidecar.records import Record, encode
+from sidecar.records import encode
 
 PRIMARY, CANARY, SHADOW = range(3)  # subjects of the table that `writing` uses
 
@@ -41,9 +40,12 @@ async def reading(store, tmp_path):
 @pytest.fixture
 def journal(tmp_path):
     with writing(tmp_path / "journal") as writer:
-        yield lambda *records: write(
-            writer, *[(subject, encode(record)) for subject, record in records]
-        )
+        yield lambda *records: write(writer, *[marked(*record) for record in records])
+
+
+def marked(subject, record):
+    """As a worker hands it over: marked if the model failed, whoever was answered."""
+    return subject | FAILURE * (record.outcome in FAILED), encode(record)
 
 
 async def letters(store):
@@ -64,14 +66,25 @@ async def test_failures_of_models_that_answer_become_letters_and_nothing_else_do
     assert await letters(store) == (["request-1"] if is_failure else [])
 
 
-def test_a_glance_sees_the_first_fields_of_a_record_as_they_are():
-    record = failed(7, status=0, outcome=StatusClass.ERROR, failure="upstream_timeout")
-    glance = msgspec.msgpack.decode(encode(record), type=Glance)
+async def test_what_is_not_marked_is_not_even_looked_at(store, tmp_path):
+    with writing(tmp_path / "journal") as writer:
+        write(writer, (PRIMARY, b"no record"), (PRIMARY, encode(failed(1))), marked(1, failed(2)))
+    async with reading(store, tmp_path) as one:
+        assert await one.look()
+        assert not await one.look()
+        assert one.standing.totals == {"dead_lettered": {"stable": 1}, "unreadable": {}, "lost": {}}
 
-    assert Glance.__struct_fields__ == Record.__struct_fields__[: len(Glance.__struct_fields__)]
-    for name in Glance.__struct_fields__:
-        assert getattr(glance, name) == getattr(record, name)
-    assert {StatusClass.SERVER_ERROR, StatusClass.ERROR} == FAILED
+    assert await letters(store) == ["request-2"]
+
+
+async def test_a_mark_is_believed_as_far_as_the_record_agrees(store, tmp_path):
+    fine = failed(1, outcome=StatusClass.SUCCESS)
+    with writing(tmp_path / "journal") as writer:
+        write(writer, (PRIMARY | FAILURE, encode(fine)))
+    async with reading(store, tmp_path) as one:
+        assert await one.look()
+
+    assert await letters(store) == []
 
 
 async def test_it_goes_on_where_it_was_and_reads_nothing_twice(store, tmp_path, journal):
@@ -109,7 +122,8 @@ async def test_a_process_that_is_killed_reads_again_and_makes_no_letter_twice(
 
 async def test_what_is_no_record_is_counted_and_passed(store, tmp_path):
     with writing(tmp_path / "journal") as writer:
-        write(writer, (0, b"no record"), (0, encode(failed(1))), (0, encode(failed(2))[:60]))
+        broken = [b"no record", encode(failed(2))[:60]]
+        write(writer, marked(0, failed(1)), *[(PRIMARY | FAILURE, one) for one in broken])
     async with reading(store, tmp_path) as one:
         await one.look()
         assert one.standing.totals["unreadable"] == {"stable": 2}
@@ -166,7 +180,7 @@ async def test_a_cursor_that_cannot_be_written_is_said_and_letters_are_kept(
 
 async def test_records_that_were_lost_before_they_were_looked_at_are_counted(store, tmp_path):
     with writing(tmp_path / "journal") as writer:
-        write(writer, *[(PRIMARY, encode(failed(n))) for n in range(3)])
+        write(writer, *[marked(PRIMARY, failed(n)) for n in range(3)])
     (segment,) = (tmp_path / "journal").rglob("*.seg")
     whole = segment.read_bytes()
     at = whole.index(b"request-1")
