@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, Final
 from urllib.parse import urlencode
 
 import typer
+
+from sidecar.cli.option_groups import takes
 
 FilterWords = dict[str, Any]
 """A filter as the API takes it in an order."""
@@ -44,29 +44,8 @@ _OPTIONS: Final[Mapping[str, Any]] = {
 }
 
 
-def takes_filter(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of a filter, in place of its parameter `which: FilterWords`."""
-    signature = inspect.signature(command, eval_str=True)
-    own = [one for one in signature.parameters.values() if one.name != "which"]
-    # `class` is no name that a parameter could have.
-    options = {f"{name}_": name for name in _OPTIONS}
-    added = [
-        inspect.Parameter(
-            parameter, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_OPTIONS[name]
-        )
-        for parameter, name in options.items()
-    ]
-
-    @functools.wraps(command)
-    def with_options(*arguments: object, **named: object) -> None:
-        given = {name: named.pop(parameter, None) for parameter, name in options.items()}
-        which = {name: value for name, value in given.items() if value not in (None, [])}
-        command(*arguments, which=which, **named)
-
-    merged = signature.replace(parameters=[*own, *added])
-    with_options.__signature__ = merged  # type: ignore[attr-defined]
-    with_options.__annotations__ = {one.name: one.annotation for one in merged.parameters.values()}
-    return with_options
+takes_filter: Final = takes("which", _OPTIONS, dict)
+"""Gives a command the options of a filter, in place of its parameter `which: FilterWords`."""
 
 
 def query(which: FilterWords, **more: object) -> str:

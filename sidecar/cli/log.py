@@ -21,20 +21,13 @@ from sidecar.cli.log_export import export
 from sidecar.cli.log_options import (
     ConfigOption,
     JournalOption,
-    ModelOption,
-    RoleOption,
-    RouteOption,
-    SegmentOption,
-    SinceOption,
-    StatusOption,
-    UntilOption,
     directory_of,
-    question_of,
     sinks_of,
+    takes_question,
 )
 from sidecar.cli.options import JsonOption
 from sidecar.control.recording import last_balance
-from sidecar.control.recording.search import JournalSearch
+from sidecar.control.recording.search import JournalSearch, Question
 from sidecar.control.recording.standings import standings
 from sidecar.errors import ConfigError
 from sidecar.records import Record, to_json
@@ -56,28 +49,22 @@ COLUMNS: Final = (
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
     group = typer.Typer(no_args_is_help=True, help="Read back what was recorded.")
-    group.command("tail")(tail)
+    group.command("tail")(takes_question(tail))
     group.command("show")(show)
     group.command("stats")(stats)
-    group.command("export")(export)
+    group.command("export")(takes_question(export))
     app.add_typer(group, name="log")
 
 
 def tail(
     *,
+    question: Question,
     lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="So many records.")] = (
         USUAL_LINES
     ),
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Go on with what is recorded from now on.")
     ] = False,
-    since: SinceOption = None,
-    until: UntilOption = None,
-    route: RouteOption = None,
-    model: ModelOption = None,
-    role: RoleOption = None,
-    status: StatusOption = None,
-    segment: SegmentOption = None,
     config: ConfigOption = None,
     journal: JournalOption = None,
     as_json: JsonOption = False,
@@ -87,7 +74,6 @@ def tail(
     With --json a record a line, whole; else the line of a table each.
     """
     directory = directory_of(config, journal)
-    question = question_of(since, until, route, model, role, status, segment)
     more = JournalSearch(directory).follow(question) if follow else None
     found = JournalSearch(directory).newest(question, lines) if lines else []
     _print(found, as_json=as_json, head=True)

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 
+from sidecar.cli.option_groups import takes
 from sidecar.config.load import load
 from sidecar.config.settings import Settings
 from sidecar.config.units import parse_duration
@@ -33,20 +35,29 @@ JournalOption = Annotated[
     Path | None,
     typer.Option("--journal", help="The journal's directory, instead of the configuration's."),
 ]
-SinceOption = Annotated[
-    str | None,
-    typer.Option(help="Only from this time on: `2026-01-31T12:00:00Z`, or so long ago: `15m`."),
-]
-UntilOption = Annotated[str | None, typer.Option(help="Only up to this time, likewise.")]
-ModelOption = Annotated[str | None, typer.Option(help="Only this model.")]
-RouteOption = Annotated[str | None, typer.Option(help="Only this route.")]
-RoleOption = Annotated[Role | None, typer.Option(help="Only models in this role.")]
-StatusOption = Annotated[
-    str | None, typer.Option(help="Only this status (`503`), class (`5xx`) or ending (`error`).")
-]
-SegmentOption = Annotated[
-    str | None, typer.Option(help="Only this value of a segment key: `region=eu`.")
-]
+_OPTIONS: Final[Mapping[str, Any]] = {
+    "since": Annotated[
+        str | None,
+        typer.Option(
+            "--since",
+            help="Only from this time on: `2026-01-31T12:00:00Z`, or so long ago: `15m`.",
+        ),
+    ],
+    "until": Annotated[str | None, typer.Option("--until", help="Only up to this time, likewise.")],
+    "route": Annotated[str | None, typer.Option("--route", help="Only this route.")],
+    "model": Annotated[str | None, typer.Option("--model", help="Only this model.")],
+    "role": Annotated[Role | None, typer.Option("--role", help="Only models in this role.")],
+    "status": Annotated[
+        str | None,
+        typer.Option(
+            "--status", help="Only this status (`503`), class (`5xx`) or ending (`error`)."
+        ),
+    ],
+    "segment": Annotated[
+        str | None,
+        typer.Option("--segment", help="Only this value of a segment key: `region=eu`."),
+    ],
+}
 
 
 def directory_of(config: Path | None, journal: Path | None) -> Path:
@@ -72,24 +83,16 @@ def _settings(config: Path | None) -> Settings:
     return load(config or DEFAULT_CONFIG, os.environ).settings
 
 
-def question_of(
-    since: str | None,
-    until: str | None,
-    route: str | None,
-    model: str | None,
-    role: Role | None,
-    status: str | None,
-    segment: str | None,
-) -> Question:
+def _question_of(given: Mapping[str, Any]) -> Question:
     """Which records are meant. Raises ConfigError."""
     question = Question(
-        since_ns=_time(since, "--since"),
-        until_ns=_time(until, "--until"),
-        route=route,
-        model=model,
-        role=role,
-        status=status,
-        segment=_segment(segment),
+        since_ns=_time(given.get("since"), "--since"),
+        until_ns=_time(given.get("until"), "--until"),
+        route=given.get("route"),
+        model=given.get("model"),
+        role=given.get("role"),
+        status=given.get("status"),
+        segment=_segment(given.get("segment")),
     )
     try:
         question.check()
@@ -122,3 +125,7 @@ def _segment(text: str | None) -> tuple[str, str] | None:
     if not equals:
         raise ConfigError(f"expected KEY=VALUE, got {text!r}", path="--segment")
     return key, value
+
+
+takes_question: Final = takes("question", _OPTIONS, _question_of)
+"""Gives a command the options that say which records are meant, in place of its `question`."""
