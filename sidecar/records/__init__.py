@@ -1,6 +1,6 @@
 """What is said of an exchange, and how it is written; pure."""
 
-from sidecar.records.codec import decode, encode, from_json, to_json
+from sidecar.records.codec import decode, encode, from_json, to_json, to_json_lines
 from sidecar.records.columns import columns
 from sidecar.records.hiding import How
 from sidecar.records.naming import ColumnRule, PointerRule, RedactionRules
@@ -37,4 +37,5 @@ __all__ = [
     "encode",
     "from_json",
     "to_json",
+    "to_json_lines",
 ]

@@ -7,8 +7,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from sidecar.records import RecordError, decode, encode, from_json, to_json
-from sidecar.records.codec import CAPTURED_NAMES, RECORD_NAMES, time_ns, time_text
+from sidecar.records import RecordError, decode, encode, from_json, to_json, to_json_lines
+from sidecar.records.codec import CAPTURED_NAMES, RECORD_NAMES, time_ns, time_text, time_texts
 
 
 @pytest.mark.parametrize("kind", ["outcome", "captured"])
@@ -80,6 +80,15 @@ def test_the_oracle_of_times_agrees():
 def test_a_time_beyond_its_range_has_no_text(at_ns):
     with pytest.raises(RecordError):
         time_text(at_ns)
+    with pytest.raises(RecordError):
+        time_texts([0, 2**63 - 1, at_ns])
+
+
+def test_many_times_are_those_of_each():
+    some = [999_999_999, 0, 10**9, 2 * 10**9 - 1, 10**9, 2**63 - 1, 2**63 - 2, 10**18]
+
+    assert time_texts(some) == [time_text(at_ns) for at_ns in some]
+    assert time_texts([]) == []
 
 
 @pytest.mark.parametrize(
@@ -120,6 +129,19 @@ def test_a_body_is_text_where_it_is_text(captured):
 
 def test_a_line_has_no_line_break_inside(varied):
     assert b"\n" not in to_json(varied(path="/a\nb\r\n", segments={"a": "\n"}))
+
+
+def test_many_lines_are_those_of_each(varied, captured):
+    records = [varied(), captured, varied(duration_ns=-1, first_byte_ns=-1, path="/a\nb")]
+
+    assert to_json_lines(records) == b"".join(to_json(one) + b"\n" for one in records)
+    assert to_json_lines([]) == b""
+
+
+def test_of_many_lines_there_is_none_when_one_has_none(varied):
+    for broken in (varied(path="\ud800"), varied(at_ns=-1)):
+        with pytest.raises(RecordError):
+            to_json_lines([varied(), broken])
 
 
 def test_numbers_that_json_does_not_have_are_null(varied):
