@@ -1,4 +1,4 @@
-"""What delivery to files costs: from the journal to lines of JSON, on one core.
+"""What it costs to read the journal: delivery to files, on one core, and its other readers.
 
 A journal is written once, then delivered again and again by a new pump with a `jsonl` sink, as the
 controller does it: read, checked, decoded, written as JSON, the cursor saved. Everything of it runs
@@ -6,7 +6,8 @@ on one core, the pump's threads and the event loop included. Beside it a task lo
 loop, which also serves the admin API, was kept from what it had to do.
 
 The stages are timed alone, one after the other on one thread; what the pump costs beyond their sum
-is handing over and waiting.
+is handing over and waiting. Beside the pump, the books count every record, and failed predictions
+are looked for.
 """
 
 from __future__ import annotations
@@ -30,12 +31,25 @@ from loadtests.rig.command import options, run
 from loadtests.rig.machine import Surroundings
 from loadtests.rig.progress import say
 from loadtests.rig.report import Bar, Report, Table
+from sidecar.board import warm
 from sidecar.config.sinks import JsonlSink as JsonlSettings
 from sidecar.delivery import Item, JournalSource, Pump, PumpPolicy
+from sidecar.delivery.dead_letters import Bounds, DeadLetterStore, FailedPredictions
 from sidecar.delivery.sinks import Surroundings as SinkSurroundings
 from sidecar.delivery.sinks import sink_for
 from sidecar.delivery.sinks.lines import lines_of
-from sidecar.journal import START, Cursor, Position, Reader, Writer, WriterLimits
+from sidecar.journal import (
+    START,
+    Bookkeeper,
+    Books,
+    CompiledWalk,
+    Cursor,
+    Position,
+    Reader,
+    Walk,
+    Writer,
+    WriterLimits,
+)
 from sidecar.model import CellKey, Role, StatusClass
 from sidecar.records import Captured, Record, Why, decode, encode
 
@@ -72,6 +86,7 @@ class Round:
 
 def measure(chosen: argparse.Namespace) -> Report:
     surroundings = Surroundings()
+    walk = CompiledWalk(warm(os.environ).walk_records)
     rounds: dict[str, list[Round]] = {OUTCOMES: [], BODIES: []}
     with tempfile.TemporaryDirectory(prefix="loadtest-") as home, one_core():
         journals = {OUTCOMES: Path(home) / "outcomes", BODIES: Path(home) / "bodies"}
@@ -82,8 +97,8 @@ def measure(chosen: argparse.Namespace) -> Report:
             say(f"round {number + 1} of {chosen.rounds}")
             for name, journal in journals.items():
                 with tempfile.TemporaryDirectory(dir=home) as place:
-                    rounds[name].append(uvloop.run(deliver(journal, Path(place))))
-        stages = {name: stage_costs(journal) for name, journal in journals.items()}
+                    rounds[name].append(uvloop.run(deliver(journal, Path(place), walk)))
+        stages = {name: stage_costs(journal, walk) for name, journal in journals.items()}
     return report(surroundings, idle_ms, rounds, stages)
 
 
@@ -140,14 +155,14 @@ def some_bodies() -> Captured:
     )
 
 
-async def deliver(journal: Path, place: Path) -> Round:
+async def deliver(journal: Path, place: Path, walk: Walk) -> Round:
     """Deliver a whole journal with a new pump."""
     settings = JsonlSettings(name="files", path=str(place / "log"))
     surroundings = SinkSurroundings(environ={}, wall_ns=time.time_ns, chance=lambda: 0.5)
     pump = Pump(
         settings.name,
         sink_for(settings, surroundings),
-        JournalSource(journal, Cursor(place / "cursor")),
+        JournalSource(journal, Cursor(place / "cursor"), walk=walk),
         NobodyRefuses(),
         PumpPolicy.of(settings),
         wall_ns=time.time_ns,
@@ -202,22 +217,30 @@ def payloads(journal: Path) -> Iterator[bytes]:
         yield from (entry.payload for entry in batch.entries)
 
 
-def stage_costs(journal: Path) -> dict[str, float]:
-    """Microseconds of CPU per record of each stage alone."""
+def stage_costs(journal: Path, walk: Walk) -> dict[str, float]:
+    """Microseconds of CPU per record of each stage alone, and of the journal's other readers."""
     kept = list(payloads(journal))
-    records = [decode(payload) for payload in kept]
     items = [
         Item(id=record.id, record=record, payload=payload, cell=_CELL)
-        for payload, record in zip(kept, records, strict=True)
+        for payload, record in zip(kept, map(decode, kept), strict=True)
     ]
     chunks = [items[at : at + _CHUNK] for at in range(0, len(items), _CHUNK)]
 
     def read() -> None:
         position: Position = START
-        reader = Reader(journal)
+        reader = Reader(journal, walk=walk)
         for _ in chunks:
-            position = reader.read(position, max_records=_CHUNK).next
+            batch = reader.read(position, max_records=_CHUNK)
+            position = batch.next
+            for one in batch.runs:
+                one.payloads()
+                one.cells()
         reader.close()
+
+    def decode_all() -> None:
+        for chunk in chunks:
+            for item in chunk:
+                decode(item.payload)
 
     def write() -> None:
         with tempfile.TemporaryFile(buffering=0) as file:
@@ -231,11 +254,44 @@ def stage_costs(journal: Path) -> dict[str, float]:
     lines = [lines_of(chunk).content for chunk in chunks]
     stages: dict[str, Callable[[], object]] = {
         "read and check": read,
-        "decode": lambda: [decode(payload) for payload in kept],
+        "decode": decode_all,
         "encode as JSON": encode_all,
         "write": write,
+        "the books": lambda: keep_books(journal, walk),
+        "failed predictions": lambda: uvloop.run(look_for_failures(journal, walk)),
     }
     return {name: 1e6 * cpu_s_of(call) / len(kept) for name, call in stages.items()}
+
+
+def keep_books(journal: Path, walk: Walk) -> Books:
+    """Count a whole journal."""
+    with tempfile.TemporaryDirectory() as place:
+        bookkeeper = Bookkeeper(journal, Path(place) / "books", walk=walk)
+        while bookkeeper.advance():
+            pass
+        bookkeeper.close()
+        return bookkeeper.books
+
+
+async def look_for_failures(journal: Path, walk: Walk) -> None:
+    """Go through a whole journal, in which there are none."""
+    with tempfile.TemporaryDirectory() as place:
+        store = DeadLetterStore(
+            Path(place) / "letters",
+            Bounds(max_bytes=1 << 30, max_age_s=1e6),
+            wall_ns=time.time_ns,
+            ids=lambda: "0",
+        )
+        await store.open()
+        reader, cursor = Reader(journal, walk=walk), Cursor(Path(place) / "cursor")
+        looking = FailedPredictions(
+            store, reader, cursor, monotonic_s=time.monotonic, chance=lambda: 0.5
+        )
+        await looking.open()
+        while await looking.look():
+            pass
+        await looking.close()
+        await store.close()
 
 
 def cpu_s_of(call: Callable[[], object]) -> float:
@@ -293,7 +349,7 @@ def report(
                 ("journal to files", "records/s", "CPU us", "loop p50 ms", "p99 ms", "p99.9 ms"),
                 rows,
             ),
-            "CPU microseconds per record of each stage alone:",
+            "CPU microseconds per record of each stage alone, and of the journal's other readers:",
             Table(
                 ("stage", *stages),
                 [[name, *(f"{costs[name]:.2f}" for costs in stages.values())] for name in names],

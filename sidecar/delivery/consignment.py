@@ -59,7 +59,9 @@ class Consignment(Generic[T]):
 
     def __init__(self, *, deadline_ns: int) -> None:
         self._deadline_ns = deadline_ns
+        # The line, and at its end those that were never sent: nearly all, and taken at once.
         self._line: deque[_Waiting[T]] = deque()
+        self._fresh: list[T] = []
         self._window = 0
         self._halved = False
         self._sent = 0
@@ -67,12 +69,14 @@ class Consignment(Generic[T]):
         self._doubtful = 0
 
     def __len__(self) -> int:
-        return len(self._line)
+        return len(self._line) + len(self._fresh)
 
     @property
     def first(self) -> T | None:
         """What is next in line; None when all is done."""
-        return self._line[0].item if self._line else None
+        if self._line:
+            return self._line[0].item
+        return self._fresh[0] if self._fresh else None
 
     @property
     def window(self) -> int:
@@ -81,29 +85,40 @@ class Consignment(Generic[T]):
 
     def add(self, items: Collection[T]) -> None:
         """More to bring; they may all be sent at once, unless records are in doubt."""
-        at_once = self._window >= len(self._line)
-        self._line.extend(_Waiting(item) for item in items)
+        at_once = self._window >= len(self)
+        self._fresh.extend(items)
         if at_once:
-            self._window = len(self._line)
+            self._window = len(self)
 
     def in_doubt(self, now_ns: int) -> bool:
         """Whether all that is left has been tried too long: only other records could tell why."""
-        return bool(self._line) and all(self._overdue(one, now_ns) for one in self._line)
+        if not self._line or self._fresh:
+            return False
+        return all(self._overdue(one, now_ns) for one in self._line)
 
     def next(self, *, probe: bool = False) -> list[T]:
         """What to send now: the window, or one record alone. Raises IndexError when all is done."""
-        if not self._line:
+        if not len(self):
             raise IndexError("everything is settled")
+        if not (self._line or probe) and self._window >= len(self._fresh):
+            self._sent = len(self._fresh)
+            return self._fresh.copy()
+        self._line_up()
         self._sent = 1 if probe else self._reach()
         return [one.item for one in islice(self._line, self._sent)]
 
     def answered(self, refused: Sequence[tuple[int, str]] = ()) -> Settled[T]:
         """The sink answered for all that was sent; `refused` are places in it, and why."""
-        settled = self._settle(range(self._sent), refused)
+        if refused or self._line or self._sent < len(self._fresh):
+            settled = self._settle(range(self._sent), refused)
+        else:  # nothing has ever failed
+            self._answers += 1
+            settled = Settled(tuple(self._fresh))
+            self._fresh.clear()
         if self._halved:
             self._halved = False  # the other half is sent whole as well
         else:
-            self._window = min(2 * max(self._window, 1), len(self._line))
+            self._window = min(2 * max(self._window, 1), len(self))
         return settled
 
     def refused(self, reason: str) -> Settled[T]:
@@ -123,6 +138,7 @@ class Consignment(Generic[T]):
         refused: Sequence[tuple[int, str]] = (),
     ) -> Settled[T]:
         """The sink was not available; it may have answered for some of what was sent."""
+        self._line_up()
         left = self._sent - len(taken) - len(refused)
         settled = self._settle(taken, refused)
         for place in range(left):
@@ -135,6 +151,11 @@ class Consignment(Generic[T]):
             self._halve()
             return settled
         return self._alone_in_vain(reason, settled)
+
+    def _line_up(self) -> None:
+        """Let all stand in line: from now on it matters what has happened to whom."""
+        self._line.extend(map(_Waiting, self._fresh))
+        self._fresh.clear()
 
     def _reach(self) -> int:
         """The window, but nobody together with a record that is in doubt."""
@@ -162,6 +183,7 @@ class Consignment(Generic[T]):
 
     def _settle(self, taken: Collection[int], refused: Sequence[tuple[int, str]]) -> Settled[T]:
         """Take out of the line what the sink has answered for; the rest of it stays in front."""
+        self._line_up()
         reasons = dict(refused)
         answered = reasons.keys() | taken
         if not answered:

@@ -18,8 +18,11 @@ from sidecar.journal import (
     Position,
     Quarantine,
     Reader,
+    Run,
     Standing,
+    Walk,
     bytes_behind,
+    walk_plainly,
 )
 from sidecar.journal.retention import Segment, count_after
 from sidecar.model import CellKey, StatusClass
@@ -75,10 +78,10 @@ class Source(Protocol):
 class JournalSource:
     """The journal in `directory`, for the consumer whose cursor this is."""
 
-    def __init__(self, directory: Path, cursor: Cursor) -> None:
+    def __init__(self, directory: Path, cursor: Cursor, *, walk: Walk = walk_plainly) -> None:
         self._directory = directory
         self._cursor = cursor
-        self._reader = Reader(directory, quarantine=Quarantine(directory))
+        self._reader = Reader(directory, quarantine=Quarantine(directory), walk=walk)
 
     def load(self) -> Standing:
         """The standing saved last."""
@@ -87,20 +90,17 @@ class JournalSource:
     def read(self, position: Position, *, most: int, most_bytes: int) -> Reading:
         """What comes after a position; see `Source`."""
         batch = self._reader.read(position, max_records=most, max_bytes=most_bytes)
-        items, unreadable, size_bytes = [], [], 0
-        for entry in batch.entries:
-            payload = entry.payload
-            size_bytes += len(payload)
+        items: list[Item] = []
+        unreadable: list[tuple[Item, str]] = []
+        for run in batch.runs:
             try:
-                record = decode(payload)
-            except RecordError as error:
-                unreadable.append((_stand_in(entry), str(error)))
-            else:
-                items.append(Item(id=record.id, record=record, payload=payload, cell=entry.cell))
+                items += _items(run)
+            except RecordError:
+                _add_one_by_one(run, items, unreadable)
         return Reading(
             items=items,
             next=batch.next,
-            size_bytes=size_bytes,
+            size_bytes=sum(run.payload_bytes for run in batch.runs),
             unreadable=unreadable,
             corrupt=_by_model(batch.corrupt),
         )
@@ -120,6 +120,25 @@ class JournalSource:
     def close(self) -> None:
         """Let go of the files: a segment that was deleted takes its place until then."""
         self._reader.close()
+
+
+def _items(run: Run) -> list[Item]:
+    """Raises RecordError: one of the records cannot be decoded."""
+    payloads = run.payloads()
+    return [
+        Item(id=record.id, record=record, payload=payload, cell=cell)
+        for record, payload, cell in zip(map(decode, payloads), payloads, run.cells(), strict=True)
+    ]
+
+
+def _add_one_by_one(run: Run, items: list[Item], unreadable: list[tuple[Item, str]]) -> None:
+    for entry in run.entries():
+        try:
+            record = decode(entry.payload)
+        except RecordError as error:
+            unreadable.append((_stand_in(entry), str(error)))
+        else:
+            items.append(Item(id=record.id, record=record, payload=entry.payload, cell=entry.cell))
 
 
 def _by_model(cells: dict[CellKey, int]) -> dict[str, int]:

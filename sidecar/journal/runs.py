@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import count, pairwise
 
 import numpy as np
 from msgspec import Struct
@@ -50,6 +50,11 @@ class Run(Struct, frozen=True, kw_only=True):
         return len(self.walked.subjects)
 
     @property
+    def payload_bytes(self) -> int:
+        """What the records take without the heads of their frames."""
+        return self.size_bytes - FRAME_BYTES * len(self)
+
+    @property
     def size_bytes(self) -> int:
         """What the records take in the segment."""
         starts = self.walked.starts
@@ -63,25 +68,33 @@ class Run(Struct, frozen=True, kw_only=True):
             counts[self.table.get(subject, UNKNOWN_CELL)] += int(subjects[subject])
         return counts
 
+    def payloads(self) -> list[bytes]:
+        """What the records say, in their order."""
+        data = self.data
+        return [data[at + FRAME_BYTES : end] for at, end in pairwise(self.walked.starts.tolist())]
+
+    def cells(self) -> list[CellKey]:
+        """Whose the records are, in their order."""
+        subjects = (self.walked.subjects & SUBJECT_BITS).tolist()
+        known = {subject: self.table.get(subject, UNKNOWN_CELL) for subject in set(subjects)}
+        return [known[subject] for subject in subjects]
+
     def entries(self) -> Iterator[Entry]:
         """All records, in their order."""
-        slot, segment, offset, data = self.slot, self.segment, self.offset, self.data
-        cell_of = self.table.get
-        number = self.number
-        places = pairwise(self.walked.starts.tolist())
-        for (at, end), said in zip(places, self.walked.subjects.tolist(), strict=True):
-            subject = said & SUBJECT_BITS
+        slot, segment, offset = self.slot, self.segment, self.offset
+        records = zip(
+            count(self.number),
+            self.walked.starts.tolist(),
+            self.walked.subjects.tolist(),
+            self.cells(),
+            self.payloads(),
+            strict=False,  # numbers go on, and there is a last end
+        )
+        for number, at, said, cell, payload in records:
+            failed = said & FAILURE != 0
             yield Entry(
-                slot,
-                segment,
-                offset + at,
-                number,
-                subject,
-                cell_of(subject, UNKNOWN_CELL),
-                said & FAILURE != 0,
-                data[at + FRAME_BYTES : end],
+                slot, segment, offset + at, number, said & SUBJECT_BITS, cell, failed, payload
             )
-            number += 1
 
     def failures(self) -> Iterator[Entry]:
         """The records of what an answering model failed, in their order."""

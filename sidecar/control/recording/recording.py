@@ -218,7 +218,9 @@ class Recording:
         return Pump(
             settings.name,
             sink_for(settings, self._surroundings),
-            JournalSource(self.directory, cursor_of(self.directory, settings.name)),
+            JournalSource(
+                self.directory, cursor_of(self.directory, settings.name), walk=self._walk
+            ),
             self.dead_letters,
             PumpPolicy.of(settings),
             wall_ns=self._clocks.wall_ns,

@@ -10,7 +10,7 @@ from typing import TypeVar
 from msgspec import Struct
 
 from sidecar.delivery.sink import Item
-from sidecar.records import RecordError, to_json
+from sidecar.records import RecordError, to_json, to_json_lines
 
 T = TypeVar("T")
 
@@ -24,6 +24,13 @@ class Lines(Struct, frozen=True):
 
 def lines_of(batch: Sequence[Item]) -> Lines:
     """A line for each record, in order."""
+    try:
+        return Lines(to_json_lines([item.record for item in batch]), ())
+    except RecordError:
+        return _lines_one_by_one(batch)
+
+
+def _lines_one_by_one(batch: Sequence[Item]) -> Lines:
     lines: list[bytes] = []
     refused: list[tuple[int, str]] = []
     for place, item in enumerate(batch):

@@ -218,3 +218,47 @@ def test_with_any_mix_of_faults_everything_is_settled_once(count, data):
     assert set(taken).isdisjoint(letters)
     assert items <= set(taken) | set(letters)
     assert max([*taken.values(), *letters.values()]) == 1
+
+
+class Lined(Consignment):
+    """A consignment in which everybody stands in line from the start."""
+
+    def add(self, items):
+        super().add(items)
+        self._line_up()
+
+
+@given(st.data())
+def test_those_that_never_failed_are_treated_as_if_they_stood_in_line(data):
+    quick, lined = Consignment(deadline_ns=10), Lined(deadline_ns=10)
+    numbers, now_ns = iter(range(10**6)), 0
+    for _ in range(data.draw(st.integers(1, 25))):
+        if not len(quick) or data.draw(st.booleans()):
+            items = [next(numbers) for _ in range(data.draw(st.integers(1, 6)))]
+            quick.add(items)
+            lined.add(items)
+        assert quick.in_doubt(now_ns) == lined.in_doubt(now_ns)
+        probe = data.draw(st.booleans())
+        sent = quick.next(probe=probe)
+        assert sent == lined.next(probe=probe)
+        now_ns += data.draw(st.integers(0, 8))
+        places = data.draw(st.lists(st.sampled_from(range(len(sent))), unique=True))
+        some = len(places) // 2
+        refused, taken = [(place, "no") for place in places[:some]], places[some:]
+        ending = data.draw(st.sampled_from(["taken", "some", "refused", "down", "slow"]))
+
+        def conclude(one, ending=ending, refused=refused, taken=taken, now_ns=now_ns):
+            match ending:
+                case "taken":
+                    return one.answered()
+                case "some":
+                    return one.answered(refused)
+                case "refused":
+                    return one.refused("never")
+                case "down":
+                    return one.unavailable("down", now_ns)
+                case _:
+                    return one.unavailable("slow", now_ns, taken=taken, refused=refused)
+
+        assert conclude(quick) == conclude(lined)
+        assert (len(quick), quick.first, quick.window) == (len(lined), lined.first, lined.window)
