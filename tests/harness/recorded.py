@@ -74,10 +74,17 @@ def delivered_ids(directory: Path) -> Counter[str]:
 
 
 class Load:
-    """Clients on threads that go on asking, whatever is killed; `answered` counts answers."""
+    """Clients on threads that go on asking, whatever is killed; `answered` counts answers.
 
-    def __init__(self, port: int, clients: int = 4, path: str = PATH) -> None:
+    `failed` says what was none, or none with 200. Each client waits for `pause_s` between requests.
+    """
+
+    def __init__(
+        self, port: int, clients: int = 4, path: str = PATH, *, pause_s: float = 0.0
+    ) -> None:
         self.answered = 0
+        self.failed: list[str] = []
+        self._pause_s = pause_s
         self._port = port
         self._path = path
         self._stop = threading.Event()
@@ -102,10 +109,17 @@ class Load:
                     connection.request(
                         "POST", self._path, BODY, {"Content-Type": "application/json"}
                     )
-                    connection.getresponse().read()
+                    response = connection.getresponse()
+                    response.read()
                     with self._lock:
                         self.answered += 1
-            except (OSError, http.client.HTTPException):
+                        if response.status != http.client.OK:
+                            self.failed.append(f"{response.status} {response.reason}")
+                    if self._pause_s:
+                        self._stop.wait(self._pause_s)
+            except (OSError, http.client.HTTPException) as error:
+                with self._lock:
+                    self.failed.append(repr(error))
                 self._stop.wait(0.01)  # its worker was killed
             finally:
                 connection.close()
