@@ -4,7 +4,8 @@
   requests come; the writer's thread works at the same time.
 - `thread`: CPU of the writer's thread for each record: waiting, framing, checksums, writing.
 - `frames`: what encoding and writing a batch of 256 takes in other ways.
-- `read`, `books`: records a second, of one reader, from the page cache.
+- `read`, `books`: records a second, of one reader, from the page cache: all of them told apart, or
+  counted. `plainly`: without the kernel.
 
 Median of the rounds (best in brackets). Nothing is forced to the disk: that is time, not CPU.
 """
@@ -26,8 +27,18 @@ from loadtests.rig.command import options, run
 from loadtests.rig.machine import Surroundings
 from loadtests.rig.progress import say
 from loadtests.rig.report import Report, Table
+from sidecar.board import warm
 from sidecar.config.recording import Fsync
-from sidecar.journal import START, Bookkeeper, Reader, Writer, WriterLimits
+from sidecar.journal import (
+    START,
+    Bookkeeper,
+    CompiledWalk,
+    Reader,
+    Walk,
+    Writer,
+    WriterLimits,
+    walk_plainly,
+)
 from sidecar.journal.layout import RECORD_LABEL, pack_rest, pack_start
 from sidecar.model.cells import CellKey
 from sidecar.model.names import Role
@@ -51,11 +62,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def measure(chosen: argparse.Namespace) -> Report:
     surroundings = Surroundings()
+    walk = CompiledWalk(warm(os.environ).walk_records)
     figures: Figures = {}
     for number in range(chosen.rounds):
         say(f"round {number + 1} of {chosen.rounds}")
         for size in SIZES:
-            for name, figure in one_round(size).items():
+            for name, figure in one_round(size, walk).items():
                 figures.setdefault(name, {}).setdefault(size, []).append(figure)
     rows = [
         [name, *(said(name, rounds) for rounds in by_size.values())]
@@ -79,7 +91,7 @@ def said(name: str, rounds: Sequence[float]) -> str:
     return f"{statistics.median(rounds):,.0f} ({best:,.0f})"
 
 
-def one_round(size: int) -> dict[str, float]:
+def one_round(size: int, walk: Walk) -> dict[str, float]:
     payload = os.urandom(size)
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
@@ -87,8 +99,10 @@ def one_round(size: int) -> dict[str, float]:
         found = {
             "append, ns a record": append_ns,
             "thread, ns a record": thread_ns,
-            "read, records a second": read(directory),
-            "books, records a second": count(directory),
+            "read, records a second": read(directory, walk),
+            "read plainly, records a second": read(directory, walk_plainly),
+            "books, records a second": count(directory, walk),
+            "books plainly, records a second": count(directory, walk_plainly),
         }
         for way, write in WAYS.items():
             found[f"frames {way}, ns a record"] = batches(directory / "frames", payload, write)
@@ -117,8 +131,8 @@ def hand_over(directory: Path, payload: bytes) -> tuple[float, float]:
     return appending_ns / RECORDS, thread_ns / RECORDS
 
 
-def read(directory: Path) -> float:
-    reader, position, records = Reader(directory), START, 0
+def read(directory: Path, walk: Walk) -> float:
+    reader, position, records = Reader(directory, walk=walk), START, 0
     started_ns = time.thread_time_ns()
     while entries := (batch := reader.read(position)).entries:
         records += len(entries)
@@ -128,8 +142,8 @@ def read(directory: Path) -> float:
     return records / elapsed_ns * 1e9
 
 
-def count(directory: Path) -> float:
-    books = Bookkeeper(directory, directory / "books")
+def count(directory: Path, walk: Walk) -> float:
+    books = Bookkeeper(directory, directory / "books", walk=walk)
     started_ns = time.thread_time_ns()
     while books.advance():
         pass
