@@ -22,6 +22,7 @@ from loadtests import (
     monitor_cost,
     rollback,
     shadow_faults,
+    sink_outages,
     startup,
 )
 from loadtests.rig.progress import say
@@ -32,6 +33,7 @@ MEASUREMENTS = {
     "cost": (cost.main, ["--rounds", "1", "--seconds", "1", "--sample", "3"]),
     "rollback": (rollback.main, ["--rounds", "20"]),
     "shadow-faults": (shadow_faults.main, ["--rounds", "1", "--seconds", "1"]),
+    "sink-outages": (sink_outages.main, ["--rounds", "1", "--seconds", "1"]),
     "startup": (startup.main, ["--rounds", "1"]),
     "kernel": (kernel.main, ["--rounds", "1"]),
     "delivery": (delivery.main, ["--rounds", "1", "--records", "5000"]),

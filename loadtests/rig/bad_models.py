@@ -1,4 +1,4 @@
-"""Models that misbehave, one per port, in one process.
+"""Models that misbehave, one per port, in one process; receivers of events do in the same ways.
 
     python -m loadtests.rig.bad_models HOST hang=PORT reset=PORT ...
 
@@ -9,6 +9,8 @@ It prints "ready" once all of them listen. What each does with a request:
     reset   reads it and resets the connection
     slow    answers one byte a second
     flood   answers without end, as fast as it is read
+    refuse  answers 503
+    late    answers as `good` does, half a second later
 """
 
 from __future__ import annotations
@@ -21,13 +23,18 @@ from typing import Final
 
 import uvloop
 
+from loadtests.rig.addresses import HOST, free_ports
+from loadtests.rig.processes import Fleet, await_line
 from loadtests.rig.traffic import PREDICTION
 
 READY: Final = "ready"
+ABSENT: Final = "absent"
 ANSWER: Final = (
     f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(PREDICTION)}"
     f"\r\n\r\n{PREDICTION}"
 ).encode()
+REFUSAL: Final = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
+LATE_S: Final = 0.5
 BLOCK: Final = bytes(64 * 1024)
 _RESET_ON_CLOSE: Final = b"\1\0\0\0\0\0\0\0"
 
@@ -91,13 +98,34 @@ class _Flood(_Model):
             self.transport.write(BLOCK * 4)
 
 
+class _Refuse(_Model):
+    def requested(self) -> None:
+        self.transport.write(REFUSAL)
+
+
+class _Late(_Model):
+    def requested(self) -> None:
+        asyncio.get_running_loop().call_later(LATE_S, super().requested)
+
+
 KINDS: Final[dict[str, Callable[[], _Model]]] = {
     "good": _Model,
     "hang": _Hang,
     "reset": _Reset,
     "slow": _Slow,
     "flood": _Flood,
+    "refuse": _Refuse,
+    "late": _Late,
 }
+
+
+def start(fleet: Fleet, *kinds: str) -> dict[str, int]:
+    """Start a model of each kind; returns their ports. Nobody listens on that of ABSENT."""
+    ports = dict(zip((*kinds, ABSENT), free_ports(len(kinds) + 1), strict=True))
+    places = [f"{kind}={ports[kind]}" for kind in kinds]
+    command = [sys.executable, "-m", "loadtests.rig.bad_models", HOST, *places]
+    await_line(fleet.start("models", command), READY, timeout_s=20)
+    return ports
 
 
 async def _serve(host: str, ports: dict[str, int]) -> None:

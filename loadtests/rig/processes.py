@@ -167,6 +167,23 @@ def pss_mib(pid: int) -> float:
     return int(found[1]) / 1024 if found else 0.0
 
 
+def tree_rss_mib(root: int) -> float:
+    """The tree's resident memory, in which a page counts for each process that has it.
+
+    Unlike PSS it does not change when a process elsewhere maps the same libraries, or ends.
+    """
+    return sum(_rss_mib(pid) for pid in tree(root))
+
+
+def _rss_mib(pid: int) -> float:
+    try:
+        text = (_PROC / str(pid) / "status").read_text()
+    except OSError:
+        return 0.0
+    found = re.search(r"^VmRSS:\s+(\d+)", text, re.MULTILINE)
+    return int(found[1]) / 1024 if found else 0.0
+
+
 def tree_pss_mib(root: int) -> float:
     """The whole tree's share of memory."""
     return sum(pss_mib(pid) for pid in tree(root))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -61,6 +62,19 @@ class Sidecar:
             return json.loads(connection.getresponse().read())
         finally:
             connection.close()
+
+    def metric(self, name: str) -> list[tuple[dict[str, str], int]]:
+        """The samples of a counter or gauge that counts something: labels and value."""
+        connection = http.client.HTTPConnection(HOST, self.admin_port, timeout=15)
+        try:
+            connection.request("GET", "/metrics")
+            text = connection.getresponse().read().decode()
+        finally:
+            connection.close()
+        return [
+            (dict(re.findall(r'(\w+)="([^"]*)"', labels)), int(float(value)))
+            for labels, value in re.findall(rf"^{name}\{{(.*)\}} (\S+)$", text, re.MULTILINE)
+        ]
 
 
 def plain_route(upstream: int) -> dict[str, Any]:

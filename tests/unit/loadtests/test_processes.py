@@ -16,6 +16,7 @@ from loadtests.rig.processes import (
     cpu_time,
     tree,
     tree_pss_mib,
+    tree_rss_mib,
 )
 
 # A parent and a child; the child burns a given CPU time, then both wait.
@@ -69,7 +70,7 @@ def test_the_cpu_time_of_children_counts(tmp_path: Path) -> None:
         root = start_family(fleet, 0.3)
         # Clock ticks of 10 ms, rounded down, in user and in system time.
         assert cpu_time(root).total_s >= 0.3 - 0.03
-        assert tree_pss_mib(root) > 0
+        assert tree_rss_mib(root) > tree_pss_mib(root) > 0
 
 
 def test_a_fleet_ends_what_it_started(tmp_path: Path) -> None:

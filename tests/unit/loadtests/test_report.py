@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from loadtests.__main__ import MEASUREMENTS
 from loadtests.rig.report import Bar, Report, Table
 
 TABLE = Table(("proxy", "CPU"), [["one", "1.0"], ["two", "2.0"]])
@@ -70,7 +71,7 @@ def test_json_keeps_the_data_and_says_which_bars_were_met() -> None:
     assert data["bars"] == [{"what": "x", "limit": 2, "measured": 3, "met": False}]
 
 
-@pytest.mark.parametrize("name", ["compare", "growth", "cost", "rollback", "startup", "kernel"])
+@pytest.mark.parametrize("name", MEASUREMENTS)
 def test_the_performance_page_has_a_place_for_every_measurement(name: str, tmp_path: Path) -> None:
     page = Path(__file__).parents[3] / "docs" / "performance.md"
     copy = tmp_path / "performance.md"
