@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
+from sidecar.board import warm
 from sidecar.config.recording import Fsync
-from sidecar.journal import START, Batch, Entry, Position, Reader, WriterLimits
+from sidecar.journal import (
+    START,
+    Batch,
+    CompiledWalk,
+    Entry,
+    Position,
+    Reader,
+    Walk,
+    WriterLimits,
+    walk_plainly,
+)
 from sidecar.journal.segments import segment_path, sequences_of
 from sidecar.journal.slot_writer import SlotWriter
 from sidecar.model.cells import CellKey
@@ -59,9 +72,17 @@ def numbered(count: int, *, first: int = 0, size: int = 20) -> list[tuple[int, b
     return [(n % 3, b"record %05d " % n + bytes(size)) for n in range(first, first + count)]
 
 
-def read_all(directory: Path, position: Position = START, **options: int) -> list[Batch]:
+@cache
+def compiled_walk() -> CompiledWalk:
+    """As the controller walks."""
+    return CompiledWalk(warm(os.environ).walk_records)
+
+
+def read_all(
+    directory: Path, position: Position = START, *, walk: Walk = walk_plainly, **options: int
+) -> list[Batch]:
     """Batches until there are no more records."""
-    reader = Reader(directory)
+    reader = Reader(directory, walk=walk)
     batches = []
     try:
         while True:

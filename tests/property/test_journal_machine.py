@@ -15,13 +15,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from harness.journals import TABLE
+from harness.journals import TABLE, compiled_walk
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from sidecar.config.recording import Fsync
 from sidecar.journal import (
+    FAILURE,
     START,
     Bookkeeper,
     Bounds,
@@ -38,14 +39,16 @@ from sidecar.journal import (
     read,
     remove,
     survey,
+    walk_plainly,
 )
-from sidecar.journal.layout import FRAME_BYTES
+from sidecar.journal.layout import FRAME_BYTES, subject_of
 from sidecar.journal.slot_writer import SlotWriter
 
 # Where an fsync costs nothing: what a disk does is the subject of other tests.
 IN_MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 SLOTS = 2
-CONSUMERS = 2
+WALKS = (walk_plainly, compiled_walk())
+CONSUMERS = len(WALKS)
 LIMITS = WriterLimits(fsync=Fsync.NEVER, segment_bytes=1500)
 TABLES = (TABLE, {0: TABLE[1], 1: TABLE[0]})
 
@@ -60,6 +63,7 @@ class Told:
 
     payload: bytes
     cell: object
+    failed: bool
     corrupt: bool = False
     segment: int = 0  # where it lay when it was damaged
     number: int = 0
@@ -98,11 +102,11 @@ class Journal(RuleBasedStateMachine):
         self.numbers = [{} for _ in range(SLOTS)]  # number to payload: never given twice
         self.table = [0] * SLOTS
         self.writers = [self.new_writer(slot) for slot in range(SLOTS)]
-        self.readers = [Reader(self.journal) for _ in range(CONSUMERS)]
+        self.readers = [self.new_reader(consumer) for consumer in range(CONSUMERS)]
         self.cursors = [Cursor(self.directory / f"cursor-{n}") for n in range(CONSUMERS)]
         self.books = [Books() for _ in range(CONSUMERS)]
         self.saved = [Books() for _ in range(CONSUMERS)]
-        self.keeper = Bookkeeper(self.journal, self.directory / "books")
+        self.keeper = self.new_keeper()
 
     def new_writer(self, slot):
         writer = SlotWriter(
@@ -116,16 +120,26 @@ class Journal(RuleBasedStateMachine):
         writer.use(TABLES[self.table[slot]])
         return writer
 
+    def new_reader(self, consumer):
+        """One consumer walks as the controller does, the other in plain Python."""
+        return Reader(self.journal, walk=WALKS[consumer])
+
+    def new_keeper(self):
+        return Bookkeeper(self.journal, self.directory / "books", walk=compiled_walk())
+
     def records(self, slot, lengths):
         return [
-            (n % 2, b"%08d-%d " % (next(self.serial), slot) + b"\xa5" * length)
+            (
+                n % 2 | FAILURE * (n % 3 == 0),
+                b"%08d-%d " % (next(self.serial), slot) + b"\xa5" * length,
+            )
             for n, length in enumerate(lengths)
         ]
 
     def tell(self, slot, records):
         for subject, payload in records:
-            cell = TABLES[self.table[slot]][subject]
-            self.told[slot][payload] = Told(payload, cell)
+            cell = TABLES[self.table[slot]][subject_of(subject)]
+            self.told[slot][payload] = Told(payload, cell, failed=subject >= FAILURE)
 
     # Workers.
 
@@ -214,10 +228,12 @@ class Journal(RuleBasedStateMachine):
         books.corrupt += sum(batch.corrupt.values())
         for entry in batch.entries:
             told = self.told[entry.slot][entry.payload]
-            assert entry.cell == told.cell
+            assert (entry.cell, entry.failed) == (told.cell, told.failed)
             assert self.numbers[entry.slot].setdefault(entry.number, entry.payload) == entry.payload
             assert entry.payload not in books.seen
             books.seen[entry.payload] += 1
+        marked = [entry for run in batch.runs for entry in run.failures()]
+        assert marked == [entry for entry in batch.entries if entry.failed]
         of_slots = [list(self.told[slot]) for slot in range(SLOTS)]
         for slot in range(SLOTS):
             got = [one.payload for one in batch.entries if one.slot == slot]
@@ -236,7 +252,7 @@ class Journal(RuleBasedStateMachine):
     @rule(consumer=consumers)
     def kill_a_consumer(self, consumer):
         self.readers[consumer].close()
-        self.readers[consumer] = Reader(self.journal)
+        self.readers[consumer] = self.new_reader(consumer)
         self.books[consumer] = books = self.saved[consumer].copy()
         standing = self.cursors[consumer].load()
         assert standing.position == books.position
@@ -253,7 +269,7 @@ class Journal(RuleBasedStateMachine):
     @rule()
     def kill_the_bookkeeper(self):
         self.keeper.close()
-        self.keeper = Bookkeeper(self.journal, self.directory / "books")
+        self.keeper = self.new_keeper()
         self.keeper.load()
 
     @rule(total=st.integers(0, 8000), old=st.booleans())

@@ -8,6 +8,7 @@ import shutil
 import pytest
 from harness.journals import (
     TABLE,
+    compiled_walk,
     corrupt_of,
     entries_of,
     numbered,
@@ -18,7 +19,7 @@ from harness.journals import (
     writing,
 )
 
-from sidecar.journal import START, Bookkeeper, Quarantine, Reader
+from sidecar.journal import START, Bookkeeper, Quarantine, Reader, walk_plainly
 from sidecar.journal.layout import FRAME_BYTES
 
 RECORDS = numbered(100, size=8)
@@ -43,6 +44,12 @@ def frames(intact):
     return [(one.offset, one.offset + FRAME_BYTES + len(one.payload)) for one in entries]
 
 
+@pytest.fixture(params=["plain", "compiled"])
+def walk(request):
+    """Both ways to walk along records."""
+    return compiled_walk() if request.param == "compiled" else walk_plainly
+
+
 @pytest.fixture
 def damaged(intact, tmp_path):
     directory = tmp_path / "journal"
@@ -55,7 +62,7 @@ def hit(frames, first, last):
     return {n for n, (begin, end) in enumerate(frames) if begin < last and first < end}
 
 
-def test_whichever_byte_is_flipped_all_other_records_come_back(damaged, frames):
+def test_whichever_byte_is_flipped_all_other_records_come_back(damaged, frames, walk):
     path = segments(damaged)[0]
     content = path.read_bytes()
     expected = [payload for _, payload in RECORDS + FOLLOWING]
@@ -63,7 +70,7 @@ def test_whichever_byte_is_flipped_all_other_records_come_back(damaged, frames):
         for at, value in enumerate(content):
             file.seek(at)
             file.write(bytes([value ^ 0xFF]))
-            batches = read_all(damaged)
+            batches = read_all(damaged, walk=walk)
             lost = hit(frames, at, at + 1)
             kept = [payload for n, payload in enumerate(expected) if n not in lost]
             assert [one.payload for one in entries_of(batches)] == kept, at
@@ -74,14 +81,14 @@ def test_whichever_byte_is_flipped_all_other_records_come_back(damaged, frames):
     assert path.read_bytes() == content
 
 
-def test_wherever_a_segment_is_cut_all_whole_records_come_back(damaged, frames):
+def test_wherever_a_segment_is_cut_all_whole_records_come_back(damaged, frames, walk):
     path = segments(damaged)[0]
     content = path.read_bytes()
     following = [payload for _, payload in FOLLOWING]
     for length in range(len(content) - 1, -1, -1):
         with path.open("r+b", buffering=0) as file:
             file.truncate(length)
-        batches = read_all(damaged)
+        batches = read_all(damaged, walk=walk)
         whole = sum(end <= length for _, end in frames)
         expected = [payload for _, payload in RECORDS[:whole]] + following
         assert [one.payload for one in entries_of(batches)] == expected, length
@@ -117,12 +124,14 @@ def test_wherever_the_last_segment_of_a_killed_worker_is_cut_the_next_worker_goe
         assert numbers == list(range(1, len(expected) + 1)), length
 
 
-def test_the_books_say_whose_records_were_lost_whichever_byte_is_flipped(damaged, frames, tmp_path):
+def test_the_books_say_whose_records_were_lost_whichever_byte_is_flipped(
+    damaged, frames, tmp_path, walk
+):
     path = segments(damaged)[0]
     content = path.read_bytes()
     for at in range(frames[0][0], frames[10][1]):
         path.write_bytes(content[:at] + bytes([content[at] ^ 0x01]) + content[at + 1 :])
-        books = Bookkeeper(damaged, tmp_path / "books")
+        books = Bookkeeper(damaged, tmp_path / "books", walk=walk)
         while books.advance():
             pass
         (lost,) = hit(frames, at, at + 1)

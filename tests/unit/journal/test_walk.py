@@ -6,10 +6,10 @@ import os
 
 import numpy as np
 import pytest
+from harness.journals import compiled_walk
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.board import warm
 from sidecar.journal.layout import (
     FAILURE,
     FLAGS_SHIFT,
@@ -23,7 +23,7 @@ from sidecar.journal.walk import CompiledWalk, checksum_tables, walk_plainly, wa
 MARK = mark_of(0xA5B6C7D8)
 ALL = {"most": 10**6, "most_bytes": 10**9}
 
-COMPILED = CompiledWalk(warm(os.environ).walk_records)
+COMPILED = compiled_walk()
 WAYS = {"plain": walk_plainly, "compiled": COMPILED}
 INTERPRETED = CompiledWalk(walk_records)
 every_way = pytest.mark.parametrize("walk", WAYS.values(), ids=WAYS)
