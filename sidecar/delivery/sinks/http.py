@@ -79,7 +79,9 @@ class HttpSink:
         self._names = KserveNames(namespace=surroundings.environ.get(_NAMESPACE, "default"))
         self._thread = Thread(f"sink-{settings.name}")
         self._session: aiohttp.ClientSession | None = None
-        self._doubtful = False  # after a failure TLS files are read anew: they may have expired
+        # After a failure of TLS its files are read anew: they may have expired. Not after others:
+        # those of the system take 20 ms of CPU, and a receiver that is down is tried often.
+        self._doubtful = False
 
     async def open(self) -> None:
         """Make the session; nothing is sent. Raises Unavailable (TLS files)."""
@@ -200,12 +202,13 @@ class HttpSink:
                 await _use_up(response)
                 return self._meaning(response.status, response.headers.get("Retry-After"))
         except aiohttp.ClientConnectorCertificateError:
-            reason = "its TLS certificate is not trusted"
+            reason, reached = "its TLS certificate is not trusted", True
         except aiohttp.ClientConnectorError as error:
             reason = f"cannot connect: {_failure_of(error.os_error)}"
+            reached = isinstance(error, aiohttp.ClientSSLError)
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            reason = f"the exchange broke off: {type(error).__name__}"
-        self._doubtful = True
+            reason, reached = f"the exchange broke off: {type(error).__name__}", True
+        self._doubtful |= reached and urlsplit(to).scheme == "https"
         return _Answer(reason=reason)
 
     def _meaning(self, status: int, retry_after: str | None) -> _Answer:

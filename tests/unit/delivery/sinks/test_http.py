@@ -241,6 +241,30 @@ async def test_a_client_certificate_that_comes_later_is_used(sink, tmp_path):
         assert (await one.deliver(ITEMS)).refused == ()
 
 
+async def test_files_of_tls_are_not_read_anew_while_nobody_is_reached(sink, tmp_path):
+    authority = Authority(tmp_path)
+    receiver = EventReceiver()
+    receiver.context = authority.server_context(authority.issue("server"))
+    receiver.start()
+    one = await sink(receiver.url, tls=ClientTls(ca_file=str(authority.ca)))
+    receiver.stop()
+    authority.ca.unlink()
+    for _ in range(2):
+        with pytest.raises(Unavailable, match="cannot connect"):
+            await one.deliver(ITEMS)
+
+
+async def test_files_of_tls_are_not_read_anew_where_there_is_no_tls(sink, receiver, tmp_path):
+    authority = Authority(tmp_path)
+    one = await sink(receiver.url, tls=ClientTls(ca_file=str(authority.ca)))
+    authority.ca.unlink()
+    receiver.answer = lambda _: DISCONNECT
+    with pytest.raises(Unavailable, match="the exchange broke off"):
+        await one.deliver(ITEMS)
+    receiver.answer = lambda _: 200
+    assert (await one.deliver(ITEMS)).refused == ()
+
+
 async def test_an_answer_that_never_ends_is_an_answer_all_the_same(sink, receiver):
     receiver.answer = lambda _: 200
     receiver.endless = True
