@@ -18,7 +18,7 @@ from loadtests.rig.machine import Surroundings
 from loadtests.rig.paced import Paced
 from loadtests.rig.processes import Fleet, ProcessFailedError
 from loadtests.rig.turns import Turns
-from loadtests.sink_outages import RECEIVERS, TAKING, Beside
+from loadtests.sink_outages import AGAIN, RECEIVERS, TAKING, Beside
 from sidecar.config.load import load
 from sidecar.config.sinks import HttpSink
 
@@ -60,22 +60,29 @@ def test_the_sidecar_takes_the_configuration(tmp_path: Path) -> None:
     assert sink.url_file == str(tmp_path / "url")
 
 
-def test_bars_are_of_every_kind_but_the_first_and_of_memory() -> None:
-    slow = dict.fromkeys(RECEIVERS, 105.0) | {TAKING: 100.0, "hanging": 120.0}
+def test_bars_are_of_every_kind_that_is_not_well_and_of_memory() -> None:
+    slow = dict.fromkeys(RECEIVERS, 105.0) | {
+        TAKING: 100.0,
+        AGAIN: 130.0,
+        "hanging": 120.0,
+    }
     made = sink_outages.report(
         Surroundings(),
         CHOSEN,
         Turns({kind: [Paced([latency], 0)] for kind, latency in slow.items()}),
-        {kind: Beside(logged=200, taken=7, failed=3, grown_mib=1.5) for kind in RECEIVERS},
+        {
+            kind: Beside(logged=200, taken=7, failed=3, controller_cpu_s=0.05, grown_mib=1.5)
+            for kind in RECEIVERS
+        },
         21.0,
     )
     missed = {bar.what for bar in made.bars if not bar.met}
-    assert len(made.bars) == len(RECEIVERS)
+    assert len(made.bars) == len(RECEIVERS) - 1
     assert missed == {
         "p99 with a receiver that is `hanging`, to p99 with one that takes all",
         "growth of resident memory from the first turn to the last, all processes",
     }
-    assert "| hanging | 120 | 120 | 1.20 | 1.20 | 0 | 200 | 7 | 3 | 1.5 |" in made.markdown()
+    assert "| hanging | 120 | 120 | 1.20 | 1.20 | 0 | 200 | 7 | 3 | 2.5% | 1.5 |" in made.markdown()
     assert json.loads(made.json())["beside"]["down"]["taken"] == 7
 
 
