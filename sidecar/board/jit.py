@@ -1,10 +1,12 @@
 """Compiles the kernels before the first request, or loads them from a cache of compiled code.
 
 Where the cache is: `NUMBA_CACHE_DIR` if set (a container image builds it in and points there), else
-`$XDG_CACHE_HOME/model-sidecar/kernels`, else `~/.cache/model-sidecar/kernels`. Three promises:
+`$XDG_CACHE_HOME/model-sidecar/kernels`, else `~/.cache/model-sidecar/kernels`. Four promises:
 
 - a cache that can only be read is used (a read-only root file system);
 - a cache that is absent, unwritable or damaged costs the compilation, never the start;
+- an empty cache is filled by two processes at once, where another one can be had: all kernels take
+  some seconds;
 - code compiled on one machine is good on another: it is made for the `generic` CPU of the
   architecture unless `NUMBA_CPU_NAME` names one (the kernels are scalar; newer instructions gain
   them nothing), and belongs to the *content* of its source file, not to an mtime that image
@@ -19,9 +21,11 @@ Must not know: boards, workers, what is counted.
 from __future__ import annotations
 
 import hashlib
+import os
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from time import perf_counter
@@ -79,11 +83,17 @@ def warm(environ: Mapping[str, str]) -> Kernels:
     numba = import_module("numba")
     cpu = environ.get("NUMBA_CPU_NAME") or _PORTABLE_CPU
     directory = cache_directory(environ)
+    prepared: dict[str, _Kernel] = {}
     with _configured(numba, cpu, directory):
-        kernels = {
-            function.__name__: _prepare(numba, function, types(numba), directory)
-            for function, types in _SIGNATURES
-        }
+        with _compiled_meanwhile(numba, directory) as theirs:
+            for function, types in _SIGNATURES:
+                if function not in theirs:
+                    prepared[function.__name__] = _prepare(numba, function, types, directory)
+        for function, types in _SIGNATURES:
+            if function in theirs:
+                found = _prepare(numba, function, types, directory)
+                prepared[function.__name__] = replace(found, origin="compiled")
+    kernels = {function.__name__: prepared[function.__name__] for function, _ in _SIGNATURES}
     errors = [kernel.cache_error for kernel in kernels.values() if kernel.cache_error]
     return Kernels(
         record_rows=kernels[record_rows.__name__].function,
@@ -156,9 +166,42 @@ def _names(kernels: Mapping[str, _Kernel], origin: str) -> tuple[str, ...]:
     return tuple(name for name, kernel in kernels.items() if kernel.origin == origin)
 
 
+@contextmanager
+def _compiled_meanwhile(
+    numba: ModuleType, directory: Path | None
+) -> Iterator[frozenset[Callable[..., int]]]:
+    """Have some kernels compiled into an empty cache by another process; gives which.
+
+    When this ends it has ended, and they are there, unless it failed. None are given when the cache
+    is not empty or there is no second core, nor beside other threads: a fork could copy a lock that
+    one of them holds.
+    """
+    alone = threading.active_count() == 1 and len(os.sched_getaffinity(0)) > 1
+    empty = directory is not None and not any(directory.glob("*.nbi"))
+    if not (alone and empty) or numba.config.DISABLE_JIT:
+        yield frozenset()
+        return
+    theirs = _SIGNATURES[1::2]
+    child = os.fork()
+    if not child:
+        try:
+            for function, types in theirs:
+                _prepare(numba, function, types, directory)
+        finally:
+            os._exit(0)  # whatever failed is compiled by who waits
+    try:
+        yield frozenset(function for function, _ in theirs)
+    finally:
+        os.waitpid(child, 0)
+
+
 def _prepare(
-    numba: ModuleType, function: Callable[..., Any], types: object, directory: Path | None
+    numba: ModuleType,
+    function: Callable[..., int],
+    types_of: Callable[[ModuleType], object],
+    directory: Path | None,
 ) -> _Kernel:
+    types = types_of(numba)
     if numba.config.DISABLE_JIT:
         return _Kernel(function, "interpreted", None)
     dispatcher = numba.njit(function)
@@ -228,12 +271,15 @@ def _read_only(numba: ModuleType, number: object, dimensions: int) -> object:
 
 _SIGNATURES: tuple[tuple[Callable[..., int], Callable[[ModuleType], object]], ...] = (
     (record_rows, _record_rows_types),
-    (count_values, _count_values_types),
     (scan_bodies, _scan_bodies_types),
     (nearest_doubles, _nearest_doubles_types),
     (walk_records, _walk_records_types),
+    (count_values, _count_values_types),
 )
-"""Every kernel with what tells the types that it is called with."""
+"""Every kernel with what tells the types that it is called with.
+
+Every second one takes as long to compile as the others together; see `_compiled_meanwhile`.
+"""
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from sidecar.sketch import ROW_WIDTH, latency_edges
 compiles = pytest.mark.skipif(
     bool(numba.config.DISABLE_JIT), reason="nothing is compiled in this run"
 )
-KERNELS = ("record_rows", "count_values", "scan_bodies", "nearest_doubles", "walk_records")
+KERNELS = ("record_rows", "scan_bodies", "nearest_doubles", "walk_records", "count_values")
 EDGES = latency_edges()
 
 
@@ -63,6 +63,25 @@ def test_another_process_loads_it_too(filled_cache):
         env=environ, capture_output=True, text=True, timeout=25, check=True,
     )  # fmt: skip
     assert tuple(json.loads(ran.stdout)) == KERNELS
+
+
+@compiles
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="there is no second core")
+def test_an_empty_cache_is_filled_by_two_processes_and_a_filled_one_by_none(tmp_path):
+    code = (
+        "import os, json, sys; from sidecar.board import warm; seen = []\n"
+        "sys.addaudithook(lambda event, _: event == 'os.fork' and seen.append(event))\n"
+        "reports = [warm(os.environ).report for _ in range(2)]\n"
+        "print(json.dumps([reports[0].compiled, reports[1].loaded, seen]))"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)},
+        capture_output=True, text=True, timeout=25, check=True,
+    )  # fmt: skip
+    compiled, loaded, forks = json.loads(ran.stdout)
+    assert (tuple(compiled), tuple(loaded)) == (KERNELS, KERNELS)
+    assert forks == ["os.fork"]
 
 
 @compiles
