@@ -1,6 +1,6 @@
 """A worker's monitor: takes exchanges that are over, and reads them in between requests.
 
-    offer ─► pending ──(5 ms later)──► chosen ─► read, in slices of 0.5 ms ─► counted on the board
+    offer ─► pending ─(25 ms later)─► chosen ─► read, in slices of 0.2 ms ─► counted on the board
                │                         │
                └─ QUEUE_FULL             └─ SHED: beyond the budget, by chance
 
@@ -17,7 +17,7 @@ Must not know: HTTP, columns. Single-threaded: everything here belongs to the wo
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Final
 
@@ -37,8 +37,8 @@ from sidecar.payload import Reason
 from sidecar.sketch import WatchCounter
 
 DELAY_S: Final = 0.025  # from the first exchange that waits until reading begins, unless many do
-SLICE_NS: Final = 500_000  # of reading at a stretch: what a request may have to wait for
-AT_ONCE: Final = 256  # exchanges; they take about a slice, and enough of them share what it costs
+SLICE_NS: Final = 200_000  # of reading at a stretch: what a request may have to wait for
+AT_ONCE: Final = 256  # exchanges; they take some slices, and enough of them share what it costs
 LOOK_BACK_NS: Final = 5_000_000_000  # between two of a watcher's looks at what it has seen
 
 _SHED: Final = int(WatchCounter.SHED)
@@ -84,7 +84,10 @@ class Monitor:
         self._installed: Watchers = {}
         self._pending: deque[Ended] = deque()
         self._chosen: deque[Ended] = deque()
+        self._steps: Iterator[int] | None = None  # of reading many at once
         self._left: deque[Ended] = deque()  # of those chosen, to be read one at a time
+        self._read = 0  # exchanges in this round, as far as it is not accounted for
+        self._read_ns = 0  # what they took
         self._scheduled = False
         self._woken = False
         self._rounds = 0
@@ -96,7 +99,7 @@ class Monitor:
         self._room_bytes = int(settings.pending_bytes)
         self._scarce = self._room_bytes // 2
         self._room = Room(self._room_bytes)
-        self._reading = Reading(self._room)
+        self._reading = Reading(self._room, flush_at_once=self._flush_at_once)
         self._budget = Budget(settings.max_cpu_share, clock_ns())
 
     # -- what is watched -------------------------------------------------------------------------
@@ -138,6 +141,7 @@ class Monitor:
 
     def _retire(self, watchers: list[Watcher]) -> None:
         """These watch no more: whatever they have read or still wait for is counted now."""
+        self._finish_steps()
         for waiting in (self._left, self._chosen, self._pending):
             kept = [ended for ended in waiting if ended.watcher not in watchers]
             for ended in waiting:
@@ -213,7 +217,7 @@ class Monitor:
         self._woken = False
         self._rounds += 1
         pending = self._pending
-        if self._chosen or self._left:
+        if self._chosen or self._left or self._steps is not None:
             return  # a round is under way; what has gathered comes next
         if not pending:
             self._scheduled = False
@@ -245,26 +249,21 @@ class Monitor:
 
     def _slice(self) -> None:
         """Read for a while; then the loop gets its turn."""
-        clock_ns, chosen = self._clock_ns, self._chosen
+        clock_ns, step = self._clock_ns, self._step
         began = now = clock_ns()
         end = began + SLICE_NS
-        count = 0
-        while now < end:
-            if self._left:
-                self._reading.read(self._left.popleft())
-                count += 1
-            elif chosen:
-                count += self._read_many(chosen)
-            else:
-                break
+        while now < end and step():
             now = clock_ns()
-        if self._flush_at_once:
+        under_way = self._steps is not None
+        if self._flush_at_once and not under_way:
             self.flush()
-        if count:
-            self._budget.spend(now - began)
-            self._budget.learn(now - began, count)
-        self._places = self._most - len(chosen) - len(self._left)
-        if chosen or self._left:
+        self._budget.spend(now - began)
+        self._read_ns += now - began
+        if self._read and not under_way:
+            self._budget.learn(self._read_ns, self._read)
+            self._read = self._read_ns = 0
+        self._places = self._most - len(self._chosen) - len(self._left)
+        if under_way or self._chosen or self._left:
             self._soon(self._slice)
         elif len(self._pending) >= AT_ONCE:
             self._soon(self._round)
@@ -273,18 +272,38 @@ class Monitor:
         else:
             self._scheduled = False
 
-    def _read_many(self, chosen: deque[Ended]) -> int:
-        """Read what is read at once, and leave the others; returns how many were read."""
+    def _step(self) -> bool:
+        """Read a little of what was chosen; False: all of it was read."""
+        if self._steps is not None:
+            read = next(self._steps, None)
+            if read is None:
+                self._steps = None
+            else:
+                self._read += read
+        elif self._left:
+            self._reading.read(self._left.popleft())
+            self._read += 1
+        elif self._chosen:
+            self._steps = self._reading.read_many(self._portion(self._chosen), self._left)
+        else:
+            return False
+        return True
+
+    def _portion(self, chosen: deque[Ended]) -> list[Ended]:
+        """What is read at once."""
         if len(chosen) <= AT_ONCE:
             exchanges = list(chosen)
             chosen.clear()
         else:
             exchanges = [chosen.popleft() for _ in range(AT_ONCE)]
-        if self._sampling:
-            exchanges = self._reading.with_their_others(exchanges)
-        count, others = self._reading.read_many(exchanges)
-        self._left += others
-        return count
+        return self._reading.with_their_others(exchanges) if self._sampling else exchanges
+
+    def _finish_steps(self) -> None:
+        """Read to the end what is being read at once."""
+        if self._steps is not None:
+            for _ in self._steps:
+                pass
+            self._steps = None
 
     # -- onto the board --------------------------------------------------------------------------
 
@@ -299,12 +318,14 @@ class Monitor:
 
     def catch_up(self) -> None:
         """Read all that waits, whatever it costs, and count it."""
+        self._finish_steps()
         waiting = deque([*self._left, *self._chosen, *self._pending])
         self._left.clear()
         self._chosen.clear()
         self._pending.clear()
         while waiting:
-            self._read_many(waiting)
+            for _ in self._reading.read_many(self._portion(waiting), self._left):
+                pass
             while self._left:
                 self._reading.read(self._left.popleft())
         self.flush()

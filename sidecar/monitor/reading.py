@@ -1,4 +1,4 @@
-"""Has exchanges read by their watchers: many at once, the others one at a time.
+"""Has exchanges read by their watchers: many at once, in steps, the others one at a time.
 
 Whatever goes wrong is counted and logged, and ends nothing. Bytes that were held for an exchange
 are given back with it. A request and its copies are read together or not at all: see
@@ -9,6 +9,8 @@ Must not know: rounds, budgets, clocks.
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterator
 from typing import Final
 
 from sidecar.monitor.capture import Room
@@ -22,35 +24,47 @@ _BROKEN: Final = int(WatchCounter.UNREAD_SHAPE)
 
 
 class Reading:
-    """See the module's text. All exchanges are watched; `room` is what holds their bytes."""
+    """See the module's text. All exchanges are watched; `room` is what holds their bytes.
 
-    def __init__(self, room: Room) -> None:
+    `flush_at_once`: what was read at once is counted at once, for somebody waits for its scores.
+    """
+
+    def __init__(self, room: Room, *, flush_at_once: bool) -> None:
         self._room = room
+        self._flush_at_once = flush_at_once
         self._complaints = Complaints(
             "an exchange could not be read, by a fault of ours; more like it are only counted"
         )
 
-    def read_many(self, exchanges: list[Ended]) -> tuple[int, list[Ended]]:
-        """Read what is read at once; how many those were, and the others."""
-        watchers = dict.fromkeys([one.watcher for one in exchanges if one.watcher is not None])
-        count = 0
-        others: list[Ended] = []
-        for watcher in sorted(watchers, key=_shadows_last):
-            ours = [one for one in exchanges if one.watcher is watcher]
+    def read_many(self, exchanges: list[Ended], others: deque[Ended]) -> Iterator[int]:
+        """Read what is read at once, step by step; the rest is added to `others`.
+
+        A step takes some tenths of a millisecond, and gives how many exchanges were read in it.
+        """
+        by_watcher: dict[Watcher, list[Ended]] = {}
+        for one in exchanges:
+            by_watcher.setdefault(_watcher_of(one), []).append(one)
+        watchers = sorted(by_watcher, key=_shadows_last)
+        for watcher in watchers:
+            ours = by_watcher[watcher]
             try:
                 found, left = watcher.look(ours)
             except Exception as error:  # noqa: BLE001 -- as below; the codec has the last word
                 self._complaints.about(error)
                 found, left = [], ours
-            others += left
+            others.extend(left)
+            yield 0
             for read in found:
-                count += len(read.exchanges)
                 self._room.left += sum([one.held_bytes for one in read.exchanges])
                 try:
                     watcher.count(read)
                 except Exception as error:  # noqa: BLE001 -- as with those that are left
                     self._complaints.about(error)
-        return count, others
+                yield len(read.exchanges)
+        if self._flush_at_once:
+            for watcher in watchers:
+                self.flush(watcher)
+                yield 0
 
     def with_their_others(self, exchanges: list[Ended]) -> list[Ended]:
         """Those of which no other side was shed before."""
