@@ -108,6 +108,38 @@ def test_reading_goes_on_in_slices_and_the_loop_has_its_turn_between_them():
     assert bench.monitor.watchers[0].counters[WatchCounter.READ] == 50
 
 
+def many_at_once(bench: Bench) -> None:
+    """Let exchanges wait that are read at once, by the shape of one that was read before."""
+    bench.offer(BODY, ANSWER)
+    bench.turn()
+    for _ in range(50):
+        bench.offer(BODY, ANSWER)
+
+
+def test_the_loop_has_its_turn_between_the_steps_of_reading_many_at_once():
+    turns = []
+    for costs_ns in (0, 200_000):
+        bench = Bench(watch())
+        many_at_once(bench)
+        bench.costs_ns = costs_ns
+        turns.append(bench.turn())
+        assert bench.monitor.watchers[0].counters[WatchCounter.READ] == 51
+    assert turns[1] >= turns[0] + 2
+
+
+def test_what_is_being_read_by_a_watch_that_goes_is_read_to_its_end():
+    bench = Bench(watch())
+    many_at_once(bench)
+    counted = bench.monitor.watchers[0].counters
+    bench.costs_ns = 200_000
+    bench.turn(3)
+    assert bench.monitor._steps is not None
+    bench.install(watch(columns=[numeric("x", (0.0, 1.0))], slot=1))
+    assert counted[WatchCounter.READ] == 51
+    bench.turn()
+    assert bench.offer(BODY, ANSWER)
+
+
 def test_beyond_the_budget_a_sample_is_read_and_the_rest_is_counted_as_shed():
     bench = Bench(watch(), settings={"max_cpu_share": 0.01})
     bench.costs_ns = 50_000
