@@ -177,8 +177,7 @@ def _compiled_meanwhile(
     one of them holds.
     """
     alone = threading.active_count() == 1 and len(os.sched_getaffinity(0)) > 1
-    empty = directory is not None and not any(directory.glob("*.nbi"))
-    if not (alone and empty) or numba.config.DISABLE_JIT:
+    if numba.config.DISABLE_JIT or not (alone and _is_to_be_filled(directory)):
         yield frozenset()
         return
     theirs = _SIGNATURES[1::2]
@@ -193,6 +192,16 @@ def _compiled_meanwhile(
         yield frozenset(function for function, _ in theirs)
     finally:
         os.waitpid(child, 0)
+
+
+def _is_to_be_filled(directory: Path | None) -> bool:
+    if directory is None:
+        return False
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(directory, os.W_OK) and not any(directory.glob("*.nbi"))
 
 
 def _prepare(

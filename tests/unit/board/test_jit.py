@@ -111,10 +111,10 @@ def test_a_cache_that_cannot_be_written_costs_the_compilation_and_not_the_start(
 @pytest.mark.parametrize("damage", [b"", b"not a pickle", bytes(4096)])
 @pytest.mark.parametrize("suffix", ["nbi", "nbc"])
 def test_a_damaged_cache_costs_the_compilation_and_not_the_start(own_cache, suffix, damage):
-    for path in own_cache.glob(f"*.{suffix}"):
+    for path in own_cache.glob(f"*record_rows*.{suffix}"):
         path.write_bytes(damage)
     kernels = warm({"NUMBA_CACHE_DIR": str(own_cache)})
-    assert kernels.report.compiled == KERNELS
+    assert kernels.report.compiled == ("record_rows",)
     assert kernels.report.cache_error is not None
     assert counts_one(kernels.record_rows)
 
