@@ -22,15 +22,16 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
-from time import perf_counter
+from time import monotonic, perf_counter, sleep
 from types import ModuleType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -43,6 +44,9 @@ from sidecar.sketch import CountValues, IntArray, count_values, record_rows
 RecordRows = Callable[[IntArray, IntArray, IntArray, IntArray, npt.NDArray[np.float64]], int]
 
 _PORTABLE_CPU = "generic"
+LONGEST_S: Final = 60.0
+"""What another process may take to compile; after that it is done here."""
+_LOOK_S: Final = 0.01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,9 +185,14 @@ def _compiled_meanwhile(
         yield frozenset()
         return
     theirs = _SIGNATURES[1::2]
-    child = os.fork()
+    try:
+        child = os.fork()
+    except OSError:  # as many processes as there may be
+        yield frozenset()
+        return
     if not child:
         try:
+            os.closerange(3, os.sysconf("SC_OPEN_MAX"))  # locks and sockets are the parent's alone
             for function, types in theirs:
                 _prepare(numba, function, types, directory)
         finally:
@@ -191,7 +200,19 @@ def _compiled_meanwhile(
     try:
         yield frozenset(function for function, _ in theirs)
     finally:
-        os.waitpid(child, 0)
+        _await_end(child)
+
+
+def _await_end(child: int) -> None:
+    """Wait until a process has ended, which has what it takes; then it is ended."""
+    deadline_s = monotonic() + LONGEST_S
+    with suppress(ChildProcessError):  # whoever started us wants no ended children to be kept
+        while not os.waitpid(child, os.WNOHANG)[0]:
+            if monotonic() > deadline_s:
+                os.kill(child, signal.SIGKILL)
+                os.waitpid(child, 0)
+                break
+            sleep(_LOOK_S)
 
 
 def _is_to_be_filled(directory: Path | None) -> bool:

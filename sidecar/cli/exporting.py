@@ -11,10 +11,10 @@ from typing import Annotated, Final
 
 import typer
 
+from sidecar.disk import FILE_MODE
 from sidecar.errors import ConfigError
 
 STDOUT: Final = Path("-")
-PRIVATE: Final = 0o600
 
 ToArgument = Annotated[Path, typer.Argument(metavar="FILE", help="The file to write; - is stdout.")]
 
@@ -25,7 +25,7 @@ def write_lines(to: Path, lines: Iterable[bytes]) -> int:
         return _copy(lines, sys.stdout.buffer.write)
     unfinished = to.with_name(f".{to.name}.{os.getpid()}")
     try:
-        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE)
+        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
         try:
             with os.fdopen(descriptor, "wb") as file:
                 written = _copy(lines, file.write)

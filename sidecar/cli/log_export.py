@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 from sidecar.cli import output
 from sidecar.cli.exporting import STDOUT, ToArgument, progress, write_lines
 from sidecar.cli.log_options import ConfigOption, JournalOption, directory_of
 from sidecar.cli.options import JsonOption
 from sidecar.control.recording.search import JournalSearch, Question
-from sidecar.records import to_json
+from sidecar.errors import ConfigError
+from sidecar.records import Record, to_json
 
 
 def export(
@@ -24,9 +27,16 @@ def export(
     """
     search = JournalSearch(directory_of(config, journal))
     with progress(search.size_bytes(question)) as advance:
-        records = search.all(question, advance)
-        written = write_lines(to, (to_json(record) + b"\n" for record in records))
+        written = write_lines(to, _lines(search.all(question, advance)))
     if as_json and to != STDOUT:
         output.data({"file": str(to), "records": written})
     else:
         output.say(f"Wrote {written} records" + ("" if to == STDOUT else f" to {to}"))
+
+
+def _lines(records: Iterable[Record]) -> Iterator[bytes]:
+    try:
+        for record in records:
+            yield to_json(record) + b"\n"
+    except OSError as error:
+        raise ConfigError(f"the journal cannot be read: {error.strerror}") from error

@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -35,6 +35,9 @@ from sidecar.journal.runs import Entry, Run
 from sidecar.journal.segments import SlotListing, open_segment, sequences_of, writer_lives
 from sidecar.journal.walk import Walk, Walked, walk_plainly
 from sidecar.model.cells import CellKey
+
+_MOST_WALKED: Final = 2**63 - 2**32
+"""Numbers beyond it, which only a forged file has, are none for a `Walk`."""
 
 
 class Lost(NamedTuple):
@@ -141,8 +144,8 @@ class SlotReader:
             return self._enter(portion)
         if at.offset == 0:
             self._miss(portion, at.number, head.first_number, between=True)
-            at = SlotPosition(at.sequence, FRAMES_AT, head.first_number, head.mark)
-        portion.next = at
+            at = SlotPosition(at.sequence, FRAMES_AT, head.first_number)
+        portion.next = SlotPosition(at.sequence, at.offset, at.number, head.mark)
         portion.heads[at.sequence] = head
         return opened
 
@@ -195,6 +198,8 @@ class SlotReader:
     ) -> bool:
         """Take what is expected: records whose numbers follow those before them."""
         at = portion.next
+        if at.number > _MOST_WALKED:
+            return False
         walked = self._walk(data, place, at.mark, at.number, most=most, most_bytes=most_bytes)
         return self._keep(opened, portion, data, place, walked)
 

@@ -157,10 +157,10 @@ class Logbook:
 
     def _round(self) -> None:
         """Write for a while; then the loop gets its turn."""
+        self._scheduled = False
         if self._write_for(SLICE_NS):
+            self._scheduled = True
             self._soon(self._round)
-        else:
-            self._scheduled = False
 
     def _write_for(self, slice_ns: int) -> bool:
         """Write what waits; True when the time was over before that was all."""
@@ -185,16 +185,18 @@ class Logbook:
         offset_ns = wall_ns - self._clock_ns()
         names = self._composer.names(len(exchanges), wall_ns)
         records: list[Item] = []
-        for ended, what, name in zip(exchanges, found, names, strict=False):
-            if owed is not None and owed.pop(id(ended), None) is None:
-                continue  # it was written before it was read
-            self._held_bytes -= _held_bytes(ended)
-            record = self._record(ended, what, name, offset_ns)
-            if record is not None:
-                records.append(record)
-            if len(ended.request.wire) > SHORT_BYTES:
-                _let_go(ended)
-        self._journal.extend(records)  # who refuses counts: see `tick`
+        try:
+            for ended, what, name in zip(exchanges, found, names, strict=False):
+                if owed is not None and owed.pop(id(ended), None) is None:
+                    continue  # it was written before it was read
+                self._held_bytes -= _held_bytes(ended)
+                record = self._record(ended, what, name, offset_ns)
+                if record is not None:
+                    records.append(record)
+                if len(ended.request.wire) > SHORT_BYTES:
+                    _let_go(ended, is_read=what is not NOTHING_FOUND)
+        finally:
+            self._journal.extend(records)  # who refuses counts: see `tick`
 
     def _record(self, ended: Ended, found: Found, name: str, offset_ns: int) -> Item | None:
         """The record of an exchange; None: it gets none, and that is counted."""
@@ -206,13 +208,13 @@ class Logbook:
         unusual = found[-1]
         # What a shadow failed is in the record of the request that it was a copy of.
         failed = ended.counter in FAILED and ended.shadow_of is None
-        if failed or subject.by_chance or not (unusual is None or subject.is_usual(unusual)):
-            draw = crc32(ended.request.id, self._salt) * _WHOLE
-            why = subject.policy.why(subject.model, failed=failed, unusual=unusual, draw=draw)
-            if why is None and draw >= subject.share and not failed:
-                self._recorder.count(cell, _SAMPLED_OUT)
-                return None
         try:
+            if failed or subject.by_chance or not (unusual is None or subject.is_usual(unusual)):
+                draw = crc32(ended.request.id, self._salt) * _WHOLE
+                why = subject.policy.why(subject.model, failed=failed, unusual=unusual, draw=draw)
+                if why is None and draw >= subject.share and not failed:
+                    self._recorder.count(cell, _SAMPLED_OUT)
+                    return None
             payload = self._composer.compose(ended, found, subject, name, offset_ns, why)
         except Exception as error:  # noqa: BLE001 -- a bug of ours must not end the recording
             self._recorder.count(cell, _FAULT)
@@ -255,7 +257,13 @@ def _held_bytes(ended: Ended) -> int:
     return ended.request.size + ended.answer_bytes + EXCHANGE_BYTES
 
 
-def _let_go(ended: Ended) -> None:
-    """A large request is not held for its copies, which may take their time, once it was read."""
-    if ended.shadow_of is None and (ended.ticket is None or ended.request.inputs is not None):
+def _let_go(ended: Ended, *, is_read: bool) -> None:
+    """A large request is not held for its copies, which may take their time, once it was read.
+
+    One that was written before is still to be read: unless it says why it was not.
+    """
+    awaited = ended.awaited and not is_read and ended.unread is None
+    if ended.shadow_of is not None or awaited:
+        return
+    if ended.ticket is None or ended.request.inputs is not None:
         ended.request.shorten()

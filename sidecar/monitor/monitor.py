@@ -85,6 +85,7 @@ class Monitor:
         self._pending: deque[Ended] = deque()
         self._chosen: deque[Ended] = deque()
         self._steps: Iterator[int] | None = None  # of reading many at once
+        self._under_way = 0  # exchanges that are being read in them
         self._left: deque[Ended] = deque()  # of those chosen, to be read one at a time
         self._read = 0  # exchanges in this round, as far as it is not accounted for
         self._read_ns = 0  # what they took
@@ -119,7 +120,7 @@ class Monitor:
         if self._plan is None or self._plan.settings != settings:
             self._budget = Budget(settings.max_cpu_share, self._clock_ns())
         self._most = settings.pending
-        self._places = self._most - len(self._chosen) - len(self._left)
+        self._places = self._most - self._waiting
         self._max_body = int(settings.max_body)
         room_bytes = int(settings.pending_bytes)
         self._room.left += room_bytes - self._room_bytes
@@ -227,7 +228,7 @@ class Monitor:
             self._pending, self._chosen = self._chosen, pending
         else:
             self._sample(affordable)
-        self._places = self._most - len(self._chosen)
+        self._places = self._most - self._waiting
         self._soon(self._slice)
 
     def _sample(self, wanted: int) -> None:
@@ -262,7 +263,7 @@ class Monitor:
         if self._read and not under_way:
             self._budget.learn(self._read_ns, self._read)
             self._read = self._read_ns = 0
-        self._places = self._most - len(self._chosen) - len(self._left)
+        self._places = self._most - self._waiting
         if under_way or self._chosen or self._left:
             self._soon(self._slice)
         elif len(self._pending) >= AT_ONCE:
@@ -278,13 +279,16 @@ class Monitor:
             read = next(self._steps, None)
             if read is None:
                 self._steps = None
+                self._under_way = 0
             else:
                 self._read += read
         elif self._left:
             self._reading.read(self._left.popleft())
             self._read += 1
         elif self._chosen:
-            self._steps = self._reading.read_many(self._portion(self._chosen), self._left)
+            exchanges = self._portion(self._chosen)
+            self._under_way = len(exchanges)
+            self._steps = self._reading.read_many(exchanges, self._left)
         else:
             return False
         return True
@@ -301,9 +305,18 @@ class Monitor:
     def _finish_steps(self) -> None:
         """Read to the end what is being read at once."""
         if self._steps is not None:
-            for _ in self._steps:
-                pass
+            began = self._clock_ns()
+            self._read += sum(self._steps)
             self._steps = None
+            self._under_way = 0
+            elapsed = self._clock_ns() - began
+            self._read_ns += elapsed
+            self._budget.spend(elapsed)
+
+    @property
+    def _waiting(self) -> int:
+        """Exchanges that were chosen, and are not read yet."""
+        return len(self._chosen) + len(self._left) + self._under_way
 
     # -- onto the board --------------------------------------------------------------------------
 

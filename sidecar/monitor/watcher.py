@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
+from functools import partial
 from struct import error as PackError  # noqa: N812 -- an exception, spelled as one
 from typing import Final
 
@@ -53,6 +54,9 @@ _UNREAD_PREFIX: Final = "unread_"
 
 Texts = Sequence[Sequence[str | None]]
 """The segment values of exchanges; empty when there are no keys."""
+
+_Group = tuple[list[Ended], RowAnswers | Outputs | None, Texts]
+"""Requests that were counted one after the other, what their answers say, their segments."""
 
 
 class Setup(Struct, frozen=True, kw_only=True):
@@ -99,7 +103,7 @@ class Watcher:
         self._said = [(at, name) for at, name in enumerate(names) if name not in ours]
         self._comparer = Comparer(counters)
         self._sink = setup.sink
-        self._unjudged: list[tuple[list[Ended], RowAnswers | Outputs | None, Texts]] = []
+        self._unjudged: list[_Group] = []
         self._quick = setup.quick
 
     # -- many at once ----------------------------------------------------------------------------
@@ -232,11 +236,11 @@ class Watcher:
             texts = [key.source.text(ended.request, inputs) for key in self._keys]
             bases = of_request = self._bases(texts)
         measures = self._measured(latency_ns, count, outputs)
-        if self._sink is not None:
-            self._unjudged.append(([ended], outputs, [texts] if texts else ()))
         batch, coder, learner = self.batch, self._coder, self.learner
+        add_request = partial(self._add_request, ([ended], outputs, [texts] if texts else ()))
         form = coder.form(inputs.names)
         what, of_row = (ROW | REQUEST, measures) if count == 1 else (ROW, batch.no_measures)
+        add = add_request if count == 1 else batch.add
         counted = False
         for at in range(count):
             row: Sequence[Value] = rows[at] if rows else ()
@@ -248,16 +252,38 @@ class Watcher:
             cells = coder.features(form, row)
             said = coder.outputs(outputs, at)
             try:
-                batch.add(what, cells, said, of_row, failed, latency_ns, bases)
+                add(what, cells, said, of_row, failed, latency_ns, bases)
             except (PackError, TypeError, OverflowError):
                 cells = coder.numbers(cells)
-                batch.add(what, cells, said, of_row, failed, latency_ns, bases)
+                add(what, cells, said, of_row, failed, latency_ns, bases)
             counted = True
             if learner is not None and learner.left > 0:
                 named = {key.name: text for key, text in zip(self._keys, texts, strict=True)}
                 learner.take(inputs.names, row, outputs, at, named)
         if what == ROW or not counted:
-            batch.add(REQUEST, batch.no_cells, (), measures, failed, latency_ns, of_request)
+            add_request(REQUEST, batch.no_cells, (), measures, failed, latency_ns, of_request)
+
+    def _add_request(
+        self,
+        group: _Group,
+        what: int,
+        cells: Sequence[object],
+        outputs: Sequence[float],
+        measures: Sequence[float],
+        failed: bool,
+        latency_ns: int,
+        bases: Sequence[int],
+    ) -> None:
+        """Add a request to the batch, and to those whose scores somebody waits for."""
+        if self._sink is not None:
+            self._unjudged.append(group)
+        try:
+            self.batch.add(what, cells, outputs, measures, failed, latency_ns, bases)
+        except Exception:
+            # It will get no score: those of the others must not be taken for its.
+            if self._unjudged and self._unjudged[-1] is group:
+                self._unjudged.pop()
+            raise
 
     def _bases(self, texts: Sequence[str | None]) -> Sequence[int]:
         """Where the blocks of these segment values begin."""
@@ -310,15 +336,17 @@ class Watcher:
             return
         scores = unusual.tolist()
         names = [key.name for key in self._keys]
-        begin = groups = 0
+        begin = 0
+        judged: list[Findings] = []
         for exchanges, said, texts in self._unjudged:
             if begin == len(scores):
                 break  # the others are not counted yet
             end = begin + len(exchanges)
-            self._sink.found(Findings(exchanges, said, names, texts, scores[begin:end]))
+            judged.append(Findings(exchanges, said, names, texts, scores[begin:end]))
             begin = end
-            groups += 1
-        del self._unjudged[:groups]
+        del self._unjudged[: len(judged)]  # whatever the sink makes of them
+        for findings in judged:
+            self._sink.found(findings)
 
 
 def _feature(

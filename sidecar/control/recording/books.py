@@ -22,7 +22,7 @@ from msgspec import Struct
 from sidecar.board import Board
 from sidecar.control.recording.ledger import Books, Ledger, Saved
 from sidecar.disk import replace_file
-from sidecar.journal import Bookkeeper, CompiledWalk, Position, Quarantine
+from sidecar.journal import Bookkeeper, Position, Quarantine, Walk
 from sidecar.journal import Books as Written
 from sidecar.model import CellKey
 
@@ -63,6 +63,7 @@ class BookKeeping:
         board: Board,
         cells: Callable[[], Sequence[CellKey | None]],
         wall_ns: Callable[[], int],
+        walk: Walk,
     ) -> None:
         self.balance = Balance()
         self._directory = directory
@@ -73,7 +74,7 @@ class BookKeeping:
             directory,
             directory / BOOKKEEPER_FILE,
             quarantine=Quarantine(directory),
-            walk=CompiledWalk(board.kernels.walk_records),
+            walk=walk,
         )
         self._launch = launch
         self._ledger = Ledger(launch)

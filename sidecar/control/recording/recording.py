@@ -105,7 +105,12 @@ class Recording:
         self._surroundings = Surroundings(environ=environ, wall_ns=clocks.wall_ns, chance=chance)
         self._walk = CompiledWalk(board.kernels.walk_records)
         self._books = BookKeeping(
-            self.directory, launch=launch, board=board, cells=cells, wall_ns=clocks.wall_ns
+            self.directory,
+            launch=launch,
+            board=board,
+            cells=cells,
+            wall_ns=clocks.wall_ns,
+            walk=self._walk,
         )
         # One thread: whoever stops waiting for it does not let two of its calls meet.
         self._books_thread = ThreadPoolExecutor(1, thread_name_prefix="books")

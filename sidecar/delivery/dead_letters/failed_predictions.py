@@ -48,7 +48,7 @@ class Found(StrEnum):
     """What there was in the journal beside records of success; the keys of `Standing.totals`."""
 
     DEAD_LETTERED = "dead_lettered"
-    UNREADABLE = "unreadable"  # it could not be decoded
+    UNREADABLE = "unreadable"  # marked as a failure, and not to be decoded
     LOST = "lost"  # damaged, or removed by retention, before it was looked at
 
 

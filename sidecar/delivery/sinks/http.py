@@ -201,6 +201,8 @@ class HttpSink:
             ) as response:
                 await _use_up(response)
                 return self._meaning(response.status, response.headers.get("Retry-After"))
+        except aiohttp.ConnectionTimeoutError:
+            reason, reached = "cannot connect: it does not answer", False
         except aiohttp.ClientConnectorCertificateError:
             reason, reached = "its TLS certificate is not trusted", True
         except aiohttp.ClientConnectorError as error:

@@ -85,6 +85,21 @@ def test_an_empty_cache_is_filled_by_two_processes_and_a_filled_one_by_none(tmp_
 
 
 @compiles
+def test_children_that_nobody_may_wait_for_are_no_reason_to_stop(tmp_path):
+    """SIGCHLD may be ignored by whoever started us; then there is no child to wait for."""
+    code = (
+        "import os, signal; signal.signal(signal.SIGCHLD, signal.SIG_IGN);"
+        "from sidecar.board import warm; print(len(warm(os.environ).report.compiled))"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)},
+        capture_output=True, text=True, timeout=25, check=True,
+    )  # fmt: skip
+    assert ran.stdout.strip() == str(len(KERNELS))
+
+
+@compiles
 def test_a_filled_cache_is_only_read(own_cache):
     for path in own_cache.iterdir():
         path.chmod(0o444)

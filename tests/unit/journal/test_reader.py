@@ -17,9 +17,19 @@ from harness.journals import (
     writing,
 )
 
+from sidecar.board import warm
 from sidecar.config.recording import Fsync
-from sidecar.journal import START, Reader, WriterLimits, bytes_behind, read
-from sidecar.journal.layout import FRAMES_AT
+from sidecar.journal import (
+    START,
+    CompiledWalk,
+    Reader,
+    WriterLimits,
+    bytes_behind,
+    read,
+    walk_plainly,
+)
+from sidecar.journal.layout import FRAMES_AT, Head, Kind, encode_frame, encode_head, mark_of
+from sidecar.journal.segments import segment_path
 
 SMALL = WriterLimits(fsync=Fsync.NEVER, segment_bytes=1000)
 
@@ -37,6 +47,19 @@ def test_records_of_all_slots_come_in_the_order_of_each(tmp_path):
     for slot in (0, 1, 12):
         of_slot = [one.payload for one in entries if one.slot == slot]
         assert of_slot == [payload for _, payload in numbered(50, first=slot * 100)]
+
+
+@pytest.mark.parametrize("walk", [walk_plainly, CompiledWalk(warm(os.environ).walk_records)])
+def test_numbers_that_only_a_forged_segment_has_stop_nobody(tmp_path, walk):
+    number, mark = 2**64 - 9, mark_of(7)
+    head = Head(slot=0, sequence=1, first_number=number, created_ns=0, boot="ab" * 16, mark=mark)
+    records = [encode_frame(mark, Kind.RECORD, 0, number + at, b"%d" % at) for at in range(3)]
+    place = segment_path(tmp_path, 0, 1)
+    place.parent.mkdir(parents=True)
+    place.write_bytes(encode_head(head) + b"".join(records))
+    reader = Reader(tmp_path, walk=walk)
+    assert [one.payload for one in reader.read(START).entries] == [b"0", b"1", b"2"]
+    reader.close()
 
 
 def test_a_slot_with_much_to_read_does_not_keep_the_others_waiting(tmp_path):

@@ -9,6 +9,7 @@ from sidecar.journal import FAILURE
 from sidecar.logbook import logbook as module
 from sidecar.model import CellKey, DropReason, Role
 from sidecar.monitor import Findings
+from sidecar.monitor.exchanges import SHORT_BYTES
 from sidecar.payload import Outputs
 
 SAMPLED_OUT = CellCounter.RECORDS_SAMPLED_OUT
@@ -107,6 +108,27 @@ def test_what_was_written_before_it_was_read_is_not_written_again(desk):
     desk.logbook.left(late)
     desk.run_due()
     assert len(desk.shelf.taken) == 1
+
+
+@pytest.mark.parametrize(("unread", "kept"), [(None, True), ("shed", False)])
+def test_a_large_body_that_is_still_to_be_read_is_left_to_the_monitor(desk, unread, kept):
+    body = b"x" * (SHORT_BYTES + 1)
+    late = desk.enter(awaited=True, body=body, unread=unread)
+    desk.logbook.catch_up()
+    assert len(desk.shelf.taken) == 1
+    assert late.request.wire.endswith(body) is kept
+
+
+def test_a_defect_in_choosing_is_counted_and_takes_no_other_record_along(desk, caplog):
+    desk.enter(request_id=b"first")
+    broken = desk.enter(request_id="no bytes", counter=ERROR, status=0)
+    desk.enter(request_id=b"last")
+    desk.run_due()
+    assert [one.request_id for one in desk.shelf.records] == ["first", "last"]
+    assert desk.counter(broken.cell, CellCounter.of_drop(DropReason.FAULT)) == 1
+    desk.enter(request_id=b"later")
+    desk.run_due()
+    assert desk.shelf.records[-1].request_id == "later"
 
 
 def test_catching_up_keeps_the_order_of_what_was_awaited(desk):

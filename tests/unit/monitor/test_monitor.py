@@ -371,6 +371,50 @@ def test_a_sink_is_told_of_each_exchange_with_its_score():
     assert bench.left_unread == []
 
 
+def test_a_sink_that_fails_once_is_told_the_right_scores_of_all_others(monkeypatch):
+    bench = Bench(watch(), with_sink=True)
+    found = bench.found
+
+    def fails(findings):
+        monkeypatch.setattr(bench, "found", found)
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(bench, "found", fails)
+    for strange in (0.1, 99.0, 0.1, 99.0):
+        bench.offer(inference([[strange, 0.2, 0.3]]), ANSWER)
+        bench.turn()
+    assert [one.unusual for one in bench.told] == [0.5, 0.0, 0.5]
+
+
+def test_a_request_that_cannot_be_counted_takes_nobody_elses_score(monkeypatch):
+    bench = Bench(watch(), with_sink=True)
+    batch = bench.monitor.watchers[0].batch
+    add = batch.add
+
+    def fails(*record):
+        monkeypatch.setattr(batch, "add", add)
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(batch, "add", fails)
+    for strange in (0.1, 99.0, 0.1):
+        bench.offer(inference([[strange, 0.2, 0.3]]), ANSWER)
+        bench.turn()
+    assert [one.unusual for one in bench.told] == [0.5, 0.0]
+    assert len(bench.left_unread) == 1
+
+
+def test_what_is_being_read_takes_places_in_the_queue():
+    bench = Bench(watch(), settings={"pending": 51})
+    many_at_once(bench)
+    bench.costs_ns = 200_000
+    bench.turn(3)
+    assert bench.monitor._steps is not None
+    assert bench.offer(BODY, ANSWER)
+    assert not bench.offer(BODY, ANSWER)
+    bench.turn()
+    assert bench.offer(BODY, ANSWER)
+
+
 def test_a_sink_is_told_of_what_is_left_unread_and_of_nothing_twice():
     bench = Bench(watch(), settings={"max_cpu_share": 0.05}, with_sink=True)
     bench.costs_ns = 400_000
