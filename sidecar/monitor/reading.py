@@ -41,12 +41,10 @@ class Reading:
 
         A step takes some tenths of a millisecond, and gives how many exchanges were read in it.
         """
-        by_watcher: dict[Watcher, list[Ended]] = {}
-        for one in exchanges:
-            by_watcher.setdefault(_watcher_of(one), []).append(one)
-        watchers = sorted(by_watcher, key=_shadows_last)
+        found_watchers = dict.fromkeys([one.watcher for one in exchanges])
+        watchers = sorted([one for one in found_watchers if one is not None], key=_shadows_last)
         for watcher in watchers:
-            ours = by_watcher[watcher]
+            ours = [one for one in exchanges if one.watcher is watcher]
             try:
                 found, left = watcher.look(ours)
             except Exception as error:  # noqa: BLE001 -- as below; the codec has the last word
