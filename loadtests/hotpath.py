@@ -61,6 +61,7 @@ from sidecar.routing import Split
 from sidecar.sketch import AreaLayout, Column
 
 ROUNDS = 15
+CLOSE_S = 10.0
 BODIES = 64  # different ones that take turns
 BASELINE_ROWS = 4_000
 BETWEEN_TURNS = 16  # requests, of the event loop
@@ -156,12 +157,12 @@ def plan(routing: RoutingUpdate) -> ObservationPlan:
     )
 
 
-def logbook(recorder: Recorder, journal: Path) -> Logbook:
-    """As a worker has it, over a journal on the disk."""
+def logbook(recorder: Recorder, writer: Writer) -> Logbook:
+    """As a worker has it."""
     loop = asyncio.get_running_loop()
     return Logbook(
         recorder,
-        Writer(journal, 0, "0" * 32, WriterLimits(), wall_ns=time.time_ns),
+        writer,
         Composer(0, RecordIds(random.getrandbits)),
         subjects=Subjects(
             lambda _route: Redactor(RedactionRules()), full_body=1 << 20, dechunk=payload_of
@@ -203,7 +204,11 @@ class Drive:
         board = Board.allocate(layout)
         settings = Settings(models=routing.models, routes=routing.routes)
         recorder = board.recorder(0)
-        self._logbook = None if log is None else logbook(recorder, journal)
+        self._writer: Writer | None = None
+        self._logbook: Logbook | None = None
+        if log is not None:
+            self._writer = Writer(journal, 0, "0" * 32, WriterLimits(), wall_ns=time.time_ns)
+            self._logbook = logbook(recorder, self._writer)
         self._worker = Worker(
             index=0, settings=settings, sockets=[], recorder=recorder, logbook=self._logbook
         )
@@ -240,6 +245,11 @@ class Drive:
         if self._logbook is not None:
             self._logbook.catch_up()
 
+    def close(self) -> None:
+        """End the journal's thread: nothing is written any more."""
+        if self._writer is not None:
+            self._writer.close(CLOSE_S)
+
 
 async def timed(mode: str, requests: int, rounds: int, *, monitor: bool, log: str | None) -> float:
     """The best round's CPU time per request, in microseconds."""
@@ -250,6 +260,7 @@ async def timed(mode: str, requests: int, rounds: int, *, monitor: bool, log: st
             began_s = time.process_time()
             await drive.run(requests)
             best_s = min(best_s, time.process_time() - began_s)
+        drive.close()
     return best_s / requests * 1e6
 
 
