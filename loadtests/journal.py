@@ -29,6 +29,7 @@ from loadtests.rig.progress import say
 from loadtests.rig.report import Report, Table
 from sidecar.board import warm
 from sidecar.config.recording import Fsync
+from sidecar.frames.layout import RECORD_LABEL, pack_rest, pack_start
 from sidecar.journal import (
     START,
     Bookkeeper,
@@ -39,7 +40,6 @@ from sidecar.journal import (
     WriterLimits,
     walk_plainly,
 )
-from sidecar.journal.layout import RECORD_LABEL, pack_rest, pack_start
 from sidecar.model.cells import CellKey
 from sidecar.model.names import Role
 

@@ -36,7 +36,7 @@ from typing import Any, Final, Self
 import numpy as np
 import numpy.typing as npt
 
-from sidecar.journal.walk import WalkRecords, walk_records
+from sidecar.frames.walk import WalkRecords, walk_records
 from sidecar.payload.decimals import NearestDoubles, nearest_doubles
 from sidecar.payload.scan import ScanBodies, scan_bodies
 from sidecar.sketch import CountValues, IntArray, count_values, record_rows

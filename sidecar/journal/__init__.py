@@ -2,12 +2,13 @@
 
 A worker appends to segment files of its own (`Writer`); consumers in the controller read them from
 a `Position` on (`Reader`), which each keeps in a `Cursor`. The layout of a file stands above the
-code that packs it, `sidecar.journal.layout`; docs/journal.md tells the whole.
+code that packs it, `sidecar.frames.layout`; docs/journal.md tells the whole.
 """
 
+from sidecar.frames.layout import FAILURE, UNKNOWN_CELL, Subjects
+from sidecar.frames.walk import CompiledWalk, Walk, walk_plainly
 from sidecar.journal.bookkeeper import Account, Bookkeeper, Books
 from sidecar.journal.cursor import Cursor, Standing
-from sidecar.journal.layout import FAILURE, UNKNOWN_CELL, Subjects
 from sidecar.journal.limits import WriterLimits
 from sidecar.journal.position import START, Position, SlotPosition
 from sidecar.journal.quarantine import Quarantine
@@ -25,7 +26,6 @@ from sidecar.journal.retention import (
     survey,
 )
 from sidecar.journal.runs import Entry, Run
-from sidecar.journal.walk import CompiledWalk, Walk, walk_plainly
 from sidecar.journal.writer import Writer
 
 __all__ = [

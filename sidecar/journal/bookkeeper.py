@@ -23,13 +23,13 @@ import msgspec
 from msgspec import Struct
 
 from sidecar.disk import replace_file
+from sidecar.frames.walk import Walk, walk_plainly
 from sidecar.journal.damaged import put_aside
 from sidecar.journal.position import START, Position
 from sidecar.journal.quarantine import Quarantine
 from sidecar.journal.reader import Reader
 from sidecar.journal.segments import slots_of
 from sidecar.journal.slot_reader import Portion
-from sidecar.journal.walk import Walk, walk_plainly
 from sidecar.model.cells import CellKey
 
 EARLIER: Final = ""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from sidecar.journal.layout import FRAME_BYTES, claims, mark_bytes, take
+from sidecar.frames.layout import FRAME_BYTES, claims, mark_bytes, take
 from sidecar.journal.segments import Source
 
 _CHUNK_BYTES: Final = 1024 * 1024

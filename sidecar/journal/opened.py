@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from sidecar.journal.damage import next_intact
-from sidecar.journal.layout import (
+from sidecar.frames.layout import (
     FRAME_BYTES,
     FRAMES_AT,
     Found,
@@ -17,6 +16,7 @@ from sidecar.journal.layout import (
     decode_subjects,
     take,
 )
+from sidecar.journal.damage import next_intact
 from sidecar.journal.segments import Source
 
 WINDOW_BYTES: Final = 512 * 1024

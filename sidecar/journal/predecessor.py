@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from sidecar.journal.layout import (
+from sidecar.frames.layout import (
     FRAME_BYTES,
     FRAMES_AT,
     Kind,

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from sidecar.frames.walk import Walk, walk_plainly
 from sidecar.journal.position import Position
 from sidecar.journal.quarantine import Quarantine
 from sidecar.journal.runs import Entry, Run
 from sidecar.journal.segments import SlotListing, segment_bytes, slots_of
 from sidecar.journal.slot_reader import SlotReader
-from sidecar.journal.walk import Walk, walk_plainly
 from sidecar.model.cells import CellKey
 
 

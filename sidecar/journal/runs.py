@@ -13,8 +13,8 @@ from itertools import count, pairwise
 import numpy as np
 from msgspec import Struct
 
-from sidecar.journal.layout import FAILURE, FRAME_BYTES, SUBJECT_BITS, UNKNOWN_CELL, Subjects
-from sidecar.journal.walk import Walked
+from sidecar.frames.layout import FAILURE, FRAME_BYTES, SUBJECT_BITS, UNKNOWN_CELL, Subjects
+from sidecar.frames.walk import Walked
 from sidecar.model.cells import CellKey
 
 

@@ -19,7 +19,7 @@ from typing import Final
 from zlib import crc32
 
 from sidecar.disk import FILE_MODE
-from sidecar.journal.layout import (
+from sidecar.frames.layout import (
     FRAME_BYTES,
     RECORD_LABEL,
     Head,

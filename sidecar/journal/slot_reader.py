@@ -15,8 +15,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from sidecar.journal.damage import blamed, is_intact, next_intact
-from sidecar.journal.layout import (
+from sidecar.frames.layout import (
     FLAGS_SHIFT,
     FRAME_BYTES,
     FRAMES_AT,
@@ -28,12 +27,13 @@ from sidecar.journal.layout import (
     decode_tally,
     take,
 )
+from sidecar.frames.walk import Walk, Walked, walk_plainly
+from sidecar.journal.damage import blamed, is_intact, next_intact
 from sidecar.journal.opened import WINDOW_BYTES, OpenedSegment
 from sidecar.journal.position import SlotPosition
 from sidecar.journal.quarantine import Quarantine
 from sidecar.journal.runs import Entry, Run
 from sidecar.journal.segments import SlotListing, open_segment, sequences_of, writer_lives
-from sidecar.journal.walk import Walk, Walked, walk_plainly
 from sidecar.model.cells import CellKey
 
 _MOST_WALKED: Final = 2**63 - 2**32

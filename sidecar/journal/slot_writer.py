@@ -21,7 +21,7 @@ from typing import Final
 
 from sidecar.config.recording import Fsync
 from sidecar.disk import PRIVATE, sync_directory
-from sidecar.journal.layout import Head, Subjects, mark_of
+from sidecar.frames.layout import Head, Subjects, mark_of
 from sidecar.journal.limits import WriterLimits
 from sidecar.journal.predecessor import inspect
 from sidecar.journal.segment_writer import Item, SegmentWriter

@@ -28,7 +28,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from sidecar.journal.layout import MAX_PAYLOAD_BYTES, Subjects, subject_of
+from sidecar.frames.layout import MAX_PAYLOAD_BYTES, Subjects, subject_of
 from sidecar.journal.limits import WriterLimits
 from sidecar.journal.segment_writer import Item
 from sidecar.journal.slot_writer import SlotWriter, reason_of

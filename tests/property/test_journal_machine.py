@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from sidecar.config.recording import Fsync
+from sidecar.frames.layout import FRAME_BYTES, subject_of
 from sidecar.journal import (
     FAILURE,
     START,
@@ -41,7 +42,6 @@ from sidecar.journal import (
     survey,
     walk_plainly,
 )
-from sidecar.journal.layout import FRAME_BYTES, subject_of
 from sidecar.journal.slot_writer import SlotWriter
 
 # Where an fsync costs nothing: what a disk does is the subject of other tests.

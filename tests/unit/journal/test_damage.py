@@ -19,8 +19,8 @@ from harness.journals import (
     writing,
 )
 
+from sidecar.frames.layout import FRAME_BYTES
 from sidecar.journal import START, Bookkeeper, Quarantine, Reader, walk_plainly
-from sidecar.journal.layout import FRAME_BYTES
 
 RECORDS = numbered(100, size=8)
 FOLLOWING = numbered(5, first=100)

@@ -19,6 +19,7 @@ from harness.journals import (
 
 from sidecar.board import warm
 from sidecar.config.recording import Fsync
+from sidecar.frames.layout import FRAMES_AT, Head, Kind, encode_frame, encode_head, mark_of
 from sidecar.journal import (
     START,
     CompiledWalk,
@@ -28,7 +29,6 @@ from sidecar.journal import (
     read,
     walk_plainly,
 )
-from sidecar.journal.layout import FRAMES_AT, Head, Kind, encode_frame, encode_head, mark_of
 from sidecar.journal.segments import segment_path
 
 SMALL = WriterLimits(fsync=Fsync.NEVER, segment_bytes=1000)

@@ -4,8 +4,8 @@ from collections import Counter
 
 from harness.journals import TABLE, compiled_walk, write, writing
 
+from sidecar.frames.layout import FRAME_BYTES, UNKNOWN_CELL
 from sidecar.journal import FAILURE, START, Reader
-from sidecar.journal.layout import FRAME_BYTES, UNKNOWN_CELL
 
 RECORDS = [(n % 4 | FAILURE * (n % 5 == 0), b"record %d" % n) for n in range(50)]
 

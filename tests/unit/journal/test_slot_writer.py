@@ -16,8 +16,8 @@ from harness.journals import (
 
 from sidecar.config.recording import Fsync, JournalSettings
 from sidecar.config.units import Size
+from sidecar.frames.layout import FRAME_BYTES
 from sidecar.journal import WriterLimits
-from sidecar.journal.layout import FRAME_BYTES
 from sidecar.journal.slot_writer import LOOK_EVERY_S, JournalFullError, SlotWriter, reason_of
 from sidecar.model.names import DropReason
 

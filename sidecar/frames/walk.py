@@ -2,7 +2,7 @@
 
 A run is what a segment consists of, but for its first and last frames and where it was damaged:
 intact records, one after the other, with consecutive numbers. Whatever is none (another kind of
-frame, a gap, damage, half a frame, nothing) ends it, and is for `sidecar.journal.layout` to tell.
+frame, a gap, damage, half a frame, nothing) ends it, and is for `sidecar.frames.layout` to tell.
 
 Two ways to the same answer. `walk_plainly` needs nothing that is compiled first. `walk_records` is
 plain Python in the subset that Numba compiles, as the kernels of `sketch` are, and takes a quarter
@@ -21,7 +21,7 @@ from zlib import crc32
 import numpy as np
 import numpy.typing as npt
 
-from sidecar.journal.layout import FLAGS_SHIFT, FRAME_BYTES, Kind, unpack_frame
+from sidecar.frames.layout import FLAGS_SHIFT, FRAME_BYTES, Kind, unpack_frame
 from sidecar.sketch.kernels import IntArray
 
 ByteArray = npt.NDArray[np.uint8]

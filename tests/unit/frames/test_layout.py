@@ -5,7 +5,7 @@ import zlib
 import pytest
 from harness.journals import BOOT, TABLE
 
-from sidecar.journal.layout import (
+from sidecar.frames.layout import (
     FAILURE,
     FRAME_BYTES,
     HEAD_BYTES,

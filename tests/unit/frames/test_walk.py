@@ -10,7 +10,7 @@ from harness.journals import compiled_walk
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.journal.layout import (
+from sidecar.frames.layout import (
     FAILURE,
     FLAGS_SHIFT,
     Kind,
@@ -18,7 +18,7 @@ from sidecar.journal.layout import (
     mark_of,
     take,
 )
-from sidecar.journal.walk import CompiledWalk, checksum_tables, walk_plainly, walk_records
+from sidecar.frames.walk import CompiledWalk, checksum_tables, walk_plainly, walk_records
 
 MARK = mark_of(0xA5B6C7D8)
 ALL = {"most": 10**6, "most_bytes": 10**9}
