@@ -27,7 +27,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from math import inf
 from struct import Struct
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +36,9 @@ from sidecar.baseline.measures import LATENCY, REQUEST_ROWS, UNUSUAL
 from sidecar.model import ColumnKind, ColumnPart
 from sidecar.monitor.rows import CONFIDENCE
 from sidecar.sketch import NOT_COUNTED, AreaLayout, ColumnTable, CountValues, FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from sidecar.monitor.exchanges import Group
 
 CAPACITY: Final = 256
 """Records counted by one call."""
@@ -47,12 +50,13 @@ SLOW_SHARE: Final = 0.99
 SLOW_FROM: Final = 1000  # requests; a quantile of fewer says little
 RECENT: Final = 4096  # requests among which one may be slow
 
-Judged = Callable[[FloatArray], None]
+Judged = Callable[[FloatArray, list["Group"]], None]
 
 
 class Batch:
     """See the module's text. `area` is the watch's part of the board, `keys` how many blocks a row
-    is counted in. `judged` is told the scores of the requests counted, in their order.
+    is counted in. `judged` is told the scores of the requests counted, and whose they are, both in
+    their order.
     """
 
     def __init__(
@@ -77,6 +81,7 @@ class Batch:
         self._cells: FloatArray = floats[:, :columns]
         self._measured: FloatArray = floats[:, columns : columns + measures]
         self._facts: IntArray = words[:, columns + measures :]
+        self._groups: list[Group] = []  # of the requests that wait
         self._strangest = 0  # row of the request whose own record has not come yet
         names = [column.name for column in layout.measures]
         self._latency_at = names.index(LATENCY) if LATENCY in names else -1
@@ -103,8 +108,9 @@ class Batch:
         failed: bool,
         latency_ns: int,
         bases: Sequence[int],
+        of: Group | None = None,
     ) -> None:
-        """Add a row, a request or both.
+        """Add a row, a request or both; `of` says whose a request is, for `judged`.
 
         Raises struct.error, TypeError or OverflowError, and adds nothing, unless all cells are
         numbers.
@@ -115,19 +121,26 @@ class Batch:
         self._pack_into(
             self._records, at, *cells, *outputs, *measures, what, failed, latency_ns, *bases
         )
+        if of is not None:
+            self._groups.append(of)
         at += self._size
         self._at = at
         if at == self._end:
             self.flush()
 
     def add_single(
-        self, cells: FloatArray, latency_ns: IntArray, bases: IntArray | None = None
+        self,
+        cells: FloatArray,
+        latency_ns: IntArray,
+        bases: IntArray | None = None,
+        of: Group | None = None,
     ) -> None:
         """Add requests of one row each that did not fail; at most CAPACITY.
 
         cells:      float64[request, column]
         latency_ns: int64[request]             0 or more
         bases:      int64[request, key]        None: the only block
+        of:         whose they are, for `judged`
         """
         if self._at and self.judged is not None:
             self.flush()
@@ -140,6 +153,8 @@ class Batch:
         if bases is not None:
             self._single_bases[first:last] = bases
         self._singles = last
+        if of is not None:
+            self._groups.append(of)
 
     def flush(self) -> None:
         """Count what waits; free when nothing does."""
@@ -150,16 +165,18 @@ class Batch:
 
     def _count_singles(self) -> None:
         n, self._singles = self._singles, 0
+        groups, self._groups = self._groups, []
         facts = self._single_bases[:n], self._none_failed[:n], self._single_latencies[:n]
         strange = self._count_rows(self._single_cells[:n], *facts)
         measured = self._single_measured[:n]
         if self._latency_at >= 0:
             measured[:, self._latency_at] = facts[-1]
-        self._count_requests(measured, *facts, strange)
+        self._count_requests(measured, *facts, strange, groups)
 
     def _count_records(self) -> None:
         n = self._at // self._size
         self._at = 0
+        groups, self._groups = self._groups, []
         what = self._facts[:n, 0]
         rows = np.flatnonzero(what & ROW)
         requests = np.flatnonzero(what & REQUEST)
@@ -171,7 +188,8 @@ class Batch:
             np.maximum.at(strange, np.searchsorted(requests, rows), found)
         self._strangest = int(strange[-1])
         if len(requests):
-            self._count_requests(self._measured[requests], *self._facts_of(requests), strange[:-1])
+            facts = self._facts_of(requests)
+            self._count_requests(self._measured[requests], *facts, strange[:-1], groups)
 
     def _facts_of(self, records: npt.NDArray[np.intp]) -> tuple[IntArray, IntArray, IntArray]:
         """Bases, failed and latency of records, as the kernel takes them."""
@@ -198,6 +216,7 @@ class Batch:
         failed: IntArray,
         latency_ns: IntArray,
         strange: IntArray,
+        groups: list[Group],
     ) -> None:
         if self._slow_ns < inf:
             strange = strange + (latency_ns > self._slow_ns)
@@ -210,7 +229,7 @@ class Batch:
         )
         self._remember(latency_ns)
         if self.judged is not None:
-            self.judged(unusual)
+            self.judged(unusual, groups)
 
     # -- what is slow ----------------------------------------------------------------------------
 

@@ -120,6 +120,13 @@ class Ended(Struct, gc=False):
         return -1 if self.counter == _ABORTED else self.total_ns
 
 
+Texts = Sequence[Sequence[str | None]]
+"""The segment values of exchanges; empty when there are no keys."""
+
+Group = tuple[list[Ended], RowAnswers | Outputs | None, Texts]
+"""Requests that were read together, what their answers say, their segments."""
+
+
 class Findings(Struct, frozen=True):
     """What was found in exchanges of one watch, for those who write it down; entry by entry.
 
@@ -131,7 +138,7 @@ class Findings(Struct, frozen=True):
     exchanges: Sequence[Ended]
     said: RowAnswers | Outputs | None
     names: Sequence[str]
-    segments: Sequence[Sequence[str | None]]
+    segments: Texts
     unusual: Sequence[float]
 
 

@@ -22,7 +22,6 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
-from functools import partial
 from struct import error as PackError  # noqa: N812 -- an exception, spelled as one
 from typing import Final
 
@@ -36,13 +35,12 @@ from sidecar.monitor.batch import REQUEST, ROW, Batch
 from sidecar.monitor.bodies import BodyReader
 from sidecar.monitor.comparing import Comparer
 from sidecar.monitor.entities import EntityTable, Sight
-from sidecar.monitor.exchanges import FAILED_FROM, Ended, Findings, Request, Sink
+from sidecar.monitor.exchanges import FAILED_FROM, Ended, Findings, Group, Request, Sink, Texts
 from sidecar.monitor.learning import Learner
 from sidecar.monitor.quick import QuickReader, Read
 from sidecar.monitor.rows import RowCoder
 from sidecar.monitor.segments import SegmentKey, SourcedValue, text_of
 from sidecar.payload import Inputs, Outputs, Reason, Undecodable, Value
-from sidecar.payload.row_answers import RowAnswers
 from sidecar.sketch import NOT_COUNTED, AreaLayout, FloatArray, WatchCounter
 
 _OFFERED: Final = int(WatchCounter.OFFERED)
@@ -51,12 +49,6 @@ _REPEATED: Final = int(WatchCounter.REPEATED)
 _UNTRACKED: Final = int(WatchCounter.UNTRACKED)
 _UNREAD: Final = {reason: int(WatchCounter.of_unread(reason)) for reason in Reason}
 _UNREAD_PREFIX: Final = "unread_"
-
-Texts = Sequence[Sequence[str | None]]
-"""The segment values of exchanges; empty when there are no keys."""
-
-_Group = tuple[list[Ended], RowAnswers | Outputs | None, Texts]
-"""Requests that were counted one after the other, what their answers say, their segments."""
 
 
 class Setup(Struct, frozen=True, kw_only=True):
@@ -103,7 +95,6 @@ class Watcher:
         self._said = [(at, name) for at, name in enumerate(names) if name not in ours]
         self._comparer = Comparer(counters)
         self._sink = setup.sink
-        self._unjudged: list[_Group] = []
         self._quick = setup.quick
 
     # -- many at once ----------------------------------------------------------------------------
@@ -141,9 +132,8 @@ class Watcher:
         if self._keys:
             texts = [[key.source.header(one.request) for key in self._keys] for one in exchanges]
             bases = np.array([self._bases(of_one) for of_one in texts])
-        self.batch.add_single(read.cells, latency_ns, bases)
-        if self._sink is not None:
-            self._unjudged.append((exchanges, said, texts))
+        of = None if self._sink is None else (exchanges, said, texts)
+        self.batch.add_single(read.cells, latency_ns, bases, of)
 
     # -- one at a time ---------------------------------------------------------------------------
 
@@ -237,10 +227,13 @@ class Watcher:
             bases = of_request = self._bases(texts)
         measures = self._measured(latency_ns, count, outputs)
         batch, coder, learner = self.batch, self._coder, self.learner
-        add_request = partial(self._add_request, ([ended], outputs, [texts] if texts else ()))
+        of: Group | None = None
+        if self._sink is not None:
+            of = ([ended], outputs, [texts] if texts else ())
         form = coder.form(inputs.names)
-        what, of_row = (ROW | REQUEST, measures) if count == 1 else (ROW, batch.no_measures)
-        add = add_request if count == 1 else batch.add
+        what, of_row, whose = (ROW, batch.no_measures, None)
+        if count == 1:
+            what, of_row, whose = (ROW | REQUEST, measures, of)
         counted = False
         for at in range(count):
             row: Sequence[Value] = rows[at] if rows else ()
@@ -252,38 +245,16 @@ class Watcher:
             cells = coder.features(form, row)
             said = coder.outputs(outputs, at)
             try:
-                add(what, cells, said, of_row, failed, latency_ns, bases)
+                batch.add(what, cells, said, of_row, failed, latency_ns, bases, whose)
             except (PackError, TypeError, OverflowError):
                 cells = coder.numbers(cells)
-                add(what, cells, said, of_row, failed, latency_ns, bases)
+                batch.add(what, cells, said, of_row, failed, latency_ns, bases, whose)
             counted = True
             if learner is not None and learner.left > 0:
                 named = {key.name: text for key, text in zip(self._keys, texts, strict=True)}
                 learner.take(inputs.names, row, outputs, at, named)
         if what == ROW or not counted:
-            add_request(REQUEST, batch.no_cells, (), measures, failed, latency_ns, of_request)
-
-    def _add_request(
-        self,
-        group: _Group,
-        what: int,
-        cells: Sequence[object],
-        outputs: Sequence[float],
-        measures: Sequence[float],
-        failed: bool,
-        latency_ns: int,
-        bases: Sequence[int],
-    ) -> None:
-        """Add a request to the batch, and to those whose scores somebody waits for."""
-        if self._sink is not None:
-            self._unjudged.append(group)
-        try:
-            self.batch.add(what, cells, outputs, measures, failed, latency_ns, bases)
-        except Exception:
-            # It will get no score: those of the others must not be taken for its.
-            if self._unjudged and self._unjudged[-1] is group:
-                self._unjudged.pop()
-            raise
+            batch.add(REQUEST, batch.no_cells, (), measures, failed, latency_ns, of_request, of)
 
     def _bases(self, texts: Sequence[str | None]) -> Sequence[int]:
         """Where the blocks of these segment values begin."""
@@ -330,23 +301,17 @@ class Watcher:
 
     # -- who wants to know -----------------------------------------------------------------------
 
-    def judged(self, unusual: FloatArray) -> None:
-        """The scores of the requests that were just counted, in their order."""
+    def judged(self, unusual: FloatArray, groups: list[Group]) -> None:
+        """The scores of the requests that were just counted, and whose they are."""
         if self._sink is None:
             return
         scores = unusual.tolist()
         names = [key.name for key in self._keys]
         begin = 0
-        judged: list[Findings] = []
-        for exchanges, said, texts in self._unjudged:
-            if begin == len(scores):
-                break  # the others are not counted yet
+        for exchanges, said, texts in groups:
             end = begin + len(exchanges)
-            judged.append(Findings(exchanges, said, names, texts, scores[begin:end]))
+            self._sink.found(Findings(exchanges, said, names, texts, scores[begin:end]))
             begin = end
-        del self._unjudged[: len(judged)]  # whatever the sink makes of them
-        for findings in judged:
-            self._sink.found(findings)
 
 
 def _feature(

@@ -11,6 +11,9 @@ so that thinning again keeps what it kept before):
     the last 50 hours                 one per 5 minutes        (a day's window, and the one before)
     8 days and 2 hours, or more       one per half hour        (a day's window, a week ago)
 
+Beside those stays the last snapshot of each series that is in none of the newer ones: its totals
+are nowhere else, and it goes on from them if it comes back.
+
 That is about 1,200 files. Where they are more bytes than `drift.history` allows, all distances are
 doubled until they fit; at last the oldest go. Pinned snapshots are never dropped, and the newest
 few neither: what pins take is taken from the rest.
@@ -46,6 +49,10 @@ class Kept(Protocol):
     @property
     def size_bytes(self) -> int:
         """What it takes."""
+
+    @property
+    def series(self) -> Collection[str]:
+        """Whose totals it holds."""
 
 
 class Level(Struct, frozen=True):
@@ -83,9 +90,12 @@ def dropped(
     """The stamps of those to drop, of `snapshots` (oldest first); `pinned` stay in any case."""
     sizes = {one.taken_ns: one.size_bytes for one in snapshots}
     safe = (set(pinned) | set(list(sizes)[-NEWEST:])) & set(sizes)
+    last = {owner: one.taken_ns for one in snapshots for owner in one.series}
+    oldest_ns = now_ns - round(kept[-1].reach_s * _NS)
+    farewells = {stamp for stamp in last.values() if stamp >= oldest_ns}
     left = set(sizes)
     for stretch in _STRETCHES:
-        left = _thinned(sizes, now_ns, kept, stretch) | safe
+        left = _thinned(sizes, now_ns, kept, stretch) | farewells | safe
         if sum(sizes[stamp] for stamp in left) <= budget_bytes:
             return set(sizes) - left
     excess = sum(sizes[stamp] for stamp in left) - budget_bytes

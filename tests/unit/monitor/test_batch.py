@@ -23,7 +23,7 @@ class Counted:
         self.words = np.zeros(self.layout.words, np.int64)
         self.batch = Batch(self.layout, self.words, keys, kernels.count_values)
         self.scores = []
-        self.batch.judged = lambda scores: self.scores.extend(scores.tolist())
+        self.batch.judged = lambda scores, _groups: self.scores.extend(scores.tolist())
 
     def request(self, *rows, said=SAID, failed=False, latency_ns=1_000_000, bases=None):
         """A request of one row is one record, any other one more than it has rows."""

@@ -19,6 +19,7 @@ HOUR, DAY = 3600, 86_400
 class Snapshot:
     taken_ns: int
     size_bytes: int = 100
+    series: tuple[str, ...] = ("stays",)
 
 
 def every(interval_s, until_s, size_bytes=100):
@@ -68,6 +69,24 @@ def test_what_is_due_stays_however_late_it_comes(late_s):
     on_time = every(60, 3 * HOUR)
     late = [Snapshot(one.taken_ns - late_s * NS + (n % 3) * NS) for n, one in enumerate(on_time)]
     assert len(kept_of(late)) == len(late)
+
+
+@pytest.mark.parametrize("age_s", [60, HOUR, 40 * HOUR, 7 * DAY])
+def test_the_last_totals_of_a_series_that_left_are_not_thinned_out(age_s):
+    """It left right after another snapshot, which is the first of its span, and so the one kept."""
+    others = every(60, 8 * DAY)
+    last = Snapshot((NOW - age_s) * NS + 1, series=("stays", "left"))
+    snapshots = sorted([*others, last], key=lambda one: one.taken_ns)
+    assert last in kept_of(snapshots)
+    assert len(kept_of(snapshots)) == len(kept_of(others)) + 1
+
+
+def test_the_last_totals_of_a_series_that_left_age_and_make_room_like_the_others():
+    old = Snapshot((NOW - 9 * DAY) * NS, series=("left",))
+    assert old not in kept_of([old, *every(60, DAY)])
+    recent = Snapshot((NOW - 2 * HOUR) * NS + 1, series=("left",))
+    snapshots = sorted([*every(60, DAY), recent], key=lambda one: one.taken_ns)
+    assert recent not in kept_of(snapshots, budget=NEWEST * 100)
 
 
 def test_thinning_again_drops_nothing_more():
